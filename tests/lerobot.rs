@@ -104,20 +104,7 @@ fn we_open_what_lerobot_recorded_with_png_columns() {
         return;
     }
     let dataset = require_recorded(&root);
-    let mut reader = dataset.pictures(&CAMERAS).unwrap();
-    let mut found = RgbImage::default();
-    for (episode, (_, length)) in EPISODES.into_iter().enumerate() {
-        for frame in 0..length {
-            for (picture, camera) in reader.read(At { episode, frame }).unwrap().iter().zip(CAMERAS) {
-                picture.decode(&mut found).unwrap();
-                assert_eq!(
-                    found,
-                    sample_dataset::picture(camera, episode, frame),
-                    "{camera} of {episode}, {frame}"
-                );
-            }
-        }
-    }
+    sample_dataset::require_pictures(&dataset);
 }
 
 #[test]

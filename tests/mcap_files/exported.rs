@@ -15,7 +15,7 @@ use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::schema::{CameraSchema, DatasetSchema, VectorSchema};
 use thinkvla::dataset::storage::Disk;
 
-use super::sample_dataset::{CAMERAS, EPISODES, VECTORS};
+use super::sample_dataset::{EPISODES, VECTORS};
 use super::{START, sample_dataset, source};
 
 /// Options that import what `export` has written.
@@ -110,20 +110,7 @@ fn an_exported_episode_that_is_imported_again_is_the_same() {
         assert_eq!(before.info().features[name], after.info().features[name]);
         assert_eq!(before.vector(name).unwrap(), after.vector(name).unwrap(), "{name}");
     }
-    let mut found = RgbImage::default();
-    let mut reader = after.pictures(&CAMERAS).unwrap();
-    for (episode, (_, length)) in EPISODES.into_iter().enumerate() {
-        for frame in 0..length {
-            for (picture, camera) in reader.read(At { episode, frame }).unwrap().iter().zip(CAMERAS) {
-                picture.decode(&mut found).unwrap();
-                assert_eq!(
-                    found,
-                    sample_dataset::picture(camera, episode, frame),
-                    "{camera} of {episode}, {frame}"
-                );
-            }
-        }
-    }
+    sample_dataset::require_pictures(&after);
 }
 
 #[test]

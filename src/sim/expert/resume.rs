@@ -12,7 +12,7 @@ use super::path::{Path, ToolSpeedLimits};
 use super::plan::{CLOSING_S, DROP, GRASP, HOVER, OPENING_S, OVER, RELEASE, RETREAT, ROUNDED_S, TIP};
 use crate::sim::config::SimConfig;
 use crate::sim::scene_sampler::{heading, quarter};
-use crate::sim::tasks::{Form, TaskLayout};
+use crate::sim::tasks::{Form, TaskLayout, on_rotated_axes};
 use crate::types::Pose;
 
 /// Distance to the grasp, both horizontal and vertical, within which the fingers close, however rotated: they align the
@@ -146,10 +146,8 @@ impl<'a> View<'a> {
                 Form::Box([x, y, height]) => ([x, y], height),
                 Form::Cylinder([radius, height]) => ([radius; 2], height),
             };
-            let (sin, cos) = prop.yaw.sin_cos();
-            let (dx, dy) = (self.block.x - x, self.block.y - y);
-            let near = (cos * dx + sin * dy).abs() < half_x + BESIDE_OBSTACLE
-                && (cos * dy - sin * dx).abs() < half_y + BESIDE_OBSTACLE;
+            let [along, across] = on_rotated_axes(prop.yaw, [self.block.x - x, self.block.y - y]);
+            let near = along.abs() < half_x + BESIDE_OBSTACLE && across.abs() < half_y + BESIDE_OBSTACLE;
             if near { z + half_height } else { 0.0 }
         });
         tops.fold(0.0, f64::max)

@@ -160,11 +160,17 @@ impl Goal {
         match self.region {
             Region::Disc(radius) => dx.hypot(dy) <= radius,
             Region::Square(half) => {
-                let (sin, cos) = self.walls.unwrap_or_default().sin_cos();
-                (cos * dx + sin * dy).abs() <= half && (cos * dy - sin * dx).abs() <= half
+                let [along, across] = on_rotated_axes(self.walls.unwrap_or_default(), [dx, dy]);
+                along.abs() <= half && across.abs() <= half
             }
         }
     }
+}
+
+/// Returns the coordinates of a horizontal offset (m) on axes that are rotated by `yaw` about the vertical (rad).
+pub(in crate::sim) fn on_rotated_axes(yaw: f64, [dx, dy]: [f64; 2]) -> [f64; 2] {
+    let (sin, cos) = yaw.sin_cos();
+    [cos * dx + sin * dy, cos * dy - sin * dx]
 }
 
 /// Draws the initial scene of an episode.

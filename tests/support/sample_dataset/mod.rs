@@ -15,6 +15,7 @@ use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::schema::DatasetSchema;
 use thinkvla::dataset::storage::{Disk, Storage};
 use thinkvla::dataset::writer::{DatasetWriter, Whole};
+use thinkvla::dataset::{At, Dataset};
 
 pub const FPS: u32 = 10;
 pub const EPISODES: [(&str, usize); 3] = [("lift the can", 12), ("push the box", 7), ("lift the can", 9)];
@@ -66,6 +67,20 @@ pub fn picture(camera: &str, episode: usize, frame: usize) -> RgbImage {
     let pixels = (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (x, y)));
     let bytes = pixels.flat_map(|(x, y)| [20 + 3 * x as u8, 20 + 4 * y as u8, blue]);
     RgbImage::from_raw(WIDTH, HEIGHT, bytes.collect()).unwrap()
+}
+
+/// Requires that every picture of a dataset is exactly that of the recording.
+pub fn require_pictures(dataset: &Dataset) {
+    let mut found = RgbImage::default();
+    let mut reader = dataset.pictures(&CAMERAS).unwrap();
+    for (episode, (_, length)) in EPISODES.into_iter().enumerate() {
+        for frame in 0..length {
+            for (shown, camera) in reader.read(At { episode, frame }).unwrap().iter().zip(CAMERAS) {
+                shown.decode(&mut found).unwrap();
+                assert_eq!(found, picture(camera, episode, frame), "{camera} of {episode}, {frame}");
+            }
+        }
+    }
 }
 
 /// Mean difference of two images' bytes.
