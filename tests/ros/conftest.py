@@ -185,6 +185,31 @@ class Nodes:
             process.stop()
 
 
+class LockedActionClient(ActionClient):
+    """An action client for another thread than the executor's. rclpy notes a request after it has sent it, and drops a
+    response that its executor takes in between as one that nobody asked for."""
+
+    def __init__(self, *arguments):
+        self._requesting = threading.RLock()
+        super().__init__(*arguments)
+
+    def send_goal_async(self, *arguments, **options):
+        with self._requesting:
+            return super().send_goal_async(*arguments, **options)
+
+    def _cancel_goal_async(self, goal_handle):
+        with self._requesting:
+            return super()._cancel_goal_async(goal_handle)
+
+    def _get_result_async(self, goal_handle):
+        with self._requesting:
+            return super()._get_result_async(goal_handle)
+
+    async def execute(self, taken_data):
+        with self._requesting:
+            await super().execute(taken_data)
+
+
 class Ros:
     """The rclpy side of a test: one node, spun by a thread of its own."""
 
@@ -276,10 +301,14 @@ class Ros:
         client = self.client(kind, name)
         return self.repeat(lambda: client.call_async(request or kind.Request()), f"an answer of {name}")
 
+    def action_client(self, kind, name) -> ActionClient:
+        """Creates the client of an action, without waiting for its server."""
+        return LockedActionClient(self.node, kind, name)
+
     def send_goal(self, kind, name, goal, feedback=None):
         """Sends an action goal and returns its handle; then call `ros.result(handle.get_result_async(), "...")`.
         `feedback` is a list that receives the feedback."""
-        client = ActionClient(self.node, kind, name)
+        client = self.action_client(kind, name)
         self.wait_for(client.server_is_ready, f"action {name}")
         take = None if feedback is None else lambda message: feedback.append(message.feedback)
         return self.result(client.send_goal_async(goal, feedback_callback=take), f"an answer of {name}")

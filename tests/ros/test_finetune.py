@@ -14,7 +14,6 @@ import yaml
 from action_msgs.msg import GoalStatus
 from conftest import binaries
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.action import ActionClient
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from thinkvla.action import FineTune
 from thinkvla.msg import FineTuneStatus
@@ -76,7 +75,7 @@ class Trainer:
 
     def join(self, **fields):
         """Sends the goal of a run in progress, to a node that replaces one that was killed."""
-        client = ActionClient(self.ros.node, FineTune, ACTION)
+        client = self.ros.action_client(FineTune, ACTION)
         return self.ros.repeat(lambda: client.send_goal_async(self.goal(**fields)), f"an answer of {ACTION}")
 
     def result(self, handle):
@@ -103,25 +102,36 @@ def trainer(ros, nodes, tmp_path, start, episodes):
 
 def test_a_goal_becomes_a_checkpoint_that_may_be_run(ros, trainer):
     trainer.launch()
-    policy = ros.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-    told = DiagnosticStatus(name="policy_node: policy", values=[
-        KeyValue(key="state", value="active"), KeyValue(key="latency_p95_ms", value="12.5")])
-    timer = ros.node.create_timer(0.2, lambda: policy.publish(DiagnosticArray(status=[told])))
     feedback = []
-    done = trainer.result(trainer.send(feedback, validation_share=0.2, steps=10))
-    ros.node.destroy_timer(timer)
+    handle = trainer.send(feedback, validation_share=0.2, steps=10)
+    done = trainer.result(handle)
+    # Results and feedback come on channels of their own, in any order.
+    ros.wait_for(lambda: feedback and feedback[-1].step == 10, "feedback of the last step")
     result = done.result
     assert done.status == GoalStatus.STATUS_SUCCEEDED and result.success, result.message
     assert result.step == 10 and Path(result.contract).is_file() and Path(result.metrics).is_file()
     assert result.held_out > 0 and result.held_out_constant > 0 and math.isfinite(result.total_loss)
-    seen = [message for message in feedback if message.step > 0]
-    assert seen and seen[-1].steps == 10 and seen[-1].memory_mb > 10 and seen[-1].samples_per_second > 0
-    assert any(message.policy_p95_ms == 12.5 for message in feedback)
+    assert feedback[-1].steps == 10 and feedback[-1].samples_per_second > 0
     checked = subprocess.run([binaries() / "thinkvla", "check", result.checkpoint], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert trainer.journal()["standing"] == "succeeded"
     assert yaml.safe_load((trainer.out / "train.yaml").read_text())["selection"]["train"] == "added"
     assert (trainer.out / "training.png").is_file()
+
+
+def test_feedback_tells_memory_and_the_latency_of_the_policy_beside_it(ros, trainer):
+    trainer.launch()
+    policy = ros.publisher(DiagnosticArray, "/diagnostics", 10)
+    told = DiagnosticStatus(name="policy_node: policy", values=[
+        KeyValue(key="state", value="active"), KeyValue(key="latency_p95_ms", value="12.5")])
+    timer = ros.node.create_timer(0.2, lambda: policy.publish(DiagnosticArray(status=[told])))
+    feedback = []
+    handle = trainer.send(feedback, steps=5000)
+    ros.wait_for(lambda: any(told.step > 0 and told.memory_mb > 10 and told.policy_p95_ms == 12.5 for told in feedback),
+                 "feedback of a step beside a policy")
+    ros.node.destroy_timer(timer)
+    ros.result(handle.cancel_goal_async(), "the cancelling")
+    trainer.result(handle)
 
 
 def test_cancelling_leaves_what_the_same_goal_goes_on_from(ros, trainer):

@@ -21,7 +21,6 @@ from lifecycle_msgs.srv import ChangeState
 from limit_checker import LimitChecker, Limits
 from policy_fixtures import Cameras, checkpoint, image, policy, robot_file  # noqa: F401
 from rcl_interfaces.srv import SetParameters
-from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from rm_ros_interfaces.msg import Jointerrorcode, Rmerr
 from sensor_msgs.msg import JointState
@@ -101,7 +100,7 @@ class Fuzz:
     def __init__(self, ros, rng, driver, arm, cameras):
         self.ros, self.rng, self.driver, self.arm, self.cameras = ros, rng, driver, arm, cameras
         self.source = Source(ros, name="fuzz", priority=AcquireLease.Request.OPERATOR)
-        self.mover = ActionClient(ros.node, MoveNamed, "/arm_node/move_named")
+        self.mover = ros.action_client(MoveNamed, "/arm_node/move_named")
         self.pending, self.sent = [], Counter()
         self.actions = [getattr(self, name) for name in sorted(dir(self)) if name.startswith("send_")]
         self.weights = [20 if action.__name__ in ("send_chunk", "send_heartbeat") else 4 for action in self.actions]

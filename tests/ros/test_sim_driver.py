@@ -9,6 +9,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rm_ros_interfaces.msg import Cartepos, Gripperset, Jointpos, Movej, Rmerr
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, UInt16
+from thinkvla.srv import ResetEpisode
 
 START = [math.radians(q) for q in (0, 30, 0, 60, 0, 90, 0)]
 COMMANDS = {
@@ -210,10 +211,13 @@ def test_frozen_state_comes_with_fresh_stamps_and_old_values(ros, nodes):
     ros.wait_for(lambda: states[-1].position[0] > 0.95, "the true state")
 
 
-def test_without_udp_state_is_all_zeros_from_the_start(ros, nodes):
+def test_without_udp_state_is_all_zeros_from_the_start_and_after_a_reset(ros, nodes):
     start(nodes, fault_lost_udp=True)
     states = joints(ros)
-    ros.wait_for(lambda: len(states) > 50, "states")
+    for seed in range(5):
+        assert ros.call(ResetEpisode, "/sim_node/reset_episode", ResetEpisode.Request(seed=seed)).ok
+        count = len(states)
+        ros.wait_for(lambda: len(states) > count + 10, "states")
     assert all(q == 0.0 for s in states for q in s.position)
 
 

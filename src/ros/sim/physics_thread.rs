@@ -18,7 +18,7 @@ use crate::ros::node::runtime::Shutdown;
 use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::{qos, topics};
 use crate::sim::config::SimConfig;
-use crate::sim::driver::SimDriver;
+use crate::sim::driver::{Faults, SimDriver};
 use crate::sim::episode_world::EpisodeWorld;
 use crate::sim::error::SimError;
 use crate::sim::tasks::EpisodeId;
@@ -171,7 +171,7 @@ impl PhysicsThread {
             SimCommand::Grip(grip) => self.driver.grip(grip),
             SimCommand::Stop => self.driver.stop(),
             SimCommand::Reset(reset) => {
-                let answer = self.reset(reset.id);
+                let answer = self.reset(reset.id, connections.faults.driver());
                 if let Ok(instruction) = &answer {
                     tracing::info!(
                         "{} {} seed {}: {instruction}",
@@ -193,9 +193,10 @@ impl PhysicsThread {
         Ok(())
     }
 
-    fn reset(&mut self, id: EpisodeId) -> Result<String, SimError> {
+    fn reset(&mut self, id: EpisodeId, faults: Faults) -> Result<String, SimError> {
         let episode_world = EpisodeWorld::new(&self.config, id, self.settings.scene)?;
         self.driver = SimDriver::new(&self.config.driver, episode_world.world.joints());
+        self.driver.set_faults(faults);
         self.episode_world = episode_world;
         Ok(self.episode_world.layout.instruction.clone())
     }
