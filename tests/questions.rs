@@ -9,7 +9,7 @@ use nalgebra::Vector3;
 use serde_json::Value;
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::questions::write::{Order, Written, write};
+use thinkvla::sim::questions::write::{Order, QuestionCounts, write};
 use thinkvla::sim::scene_sampler::{SceneObject, sample_scene};
 use thinkvla::sim::tasks;
 
@@ -25,7 +25,7 @@ fn order() -> Order {
     }
 }
 
-fn written(order: &Order) -> (tempfile::TempDir, Written) {
+fn written(order: &Order) -> (tempfile::TempDir, QuestionCounts) {
     let folder = tempfile::tempdir().unwrap();
     let written = write(&SimConfig::shipped().unwrap(), order, folder.path(), |_| ()).unwrap();
     (folder, written)

@@ -30,12 +30,12 @@ const LENGTH: usize = 20;
 
 /// Last output of the killed recorder.
 #[derive(Debug, Default)]
-struct Said {
+struct RecorderOutput {
     saved: usize,
     frames: usize,
 }
 
-impl Said {
+impl RecorderOutput {
     fn hear(&mut self, line: &str) {
         match line.split_once(' ') {
             Some(("frame", frames)) => self.frames = frames.parse().unwrap_or(self.frames),
@@ -72,7 +72,7 @@ fn records_until_killed() {
 
 /// Kills a recorder `after` its start, or after its first frame with `from_first_frame`, because on a busy machine the
 /// start alone may take longer.
-fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> Said {
+fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> RecorderOutput {
     let mut recorder = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "records_until_killed", "--ignored", "--nocapture"])
         .env(ROOT, root)
@@ -81,7 +81,7 @@ fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> Said
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(recorder.stdout.take().unwrap()).lines();
-    let mut said = Said::default();
+    let mut said = RecorderOutput::default();
     while from_first_frame && said.frames == 0 {
         said.hear(&lines.next().unwrap().unwrap());
     }

@@ -70,14 +70,14 @@ impl Intrinsics {
 }
 
 /// Renders pictures. It must stay on the thread that created it: an OpenGL context cannot move.
-pub struct Photographer {
+pub struct SceneRenderer {
     renderer: MjRenderer,
     data: MjData<Arc<MjModel>>,
     noise: SensorNoise,
     pixels: Vec<u8>,
 }
 
-impl Photographer {
+impl SceneRenderer {
     /// Creates an off-screen context; takes 120 to 300 ms.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Photographer {
 /// All cameras of the scene; their OpenGL context is created with the first picture.
 #[derive(Default)]
 pub struct CameraRenderer {
-    photographer: Option<Photographer>,
+    photographer: Option<SceneRenderer>,
 }
 
 impl CameraRenderer {
@@ -196,10 +196,10 @@ impl CameraRenderer {
         Ok(())
     }
 
-    fn open(&mut self, at: &Snapshot) -> Result<&mut Photographer, SimError> {
+    fn open(&mut self, at: &Snapshot) -> Result<&mut SceneRenderer, SimError> {
         match &mut self.photographer {
             Some(photographer) => Ok(photographer),
-            none => Ok(none.insert(Photographer::new(at)?)),
+            none => Ok(none.insert(SceneRenderer::new(at)?)),
         }
     }
 }

@@ -141,7 +141,7 @@ pub(super) fn said(geom: &str) -> Option<String> {
 }
 
 /// Names of a prop.
-struct Called {
+struct PropNames {
     name: String,
     said: Vec<String>,
     /// Whether the rotation of its edges is part of the scene's description.
@@ -149,8 +149,8 @@ struct Called {
 }
 
 /// Returns the names of a geom; further parts of an object that is named already have none.
-fn called(geom: &str) -> Option<Called> {
-    let called = |name: String, said: String| Called {
+fn called(geom: &str) -> Option<PropNames> {
+    let called = |name: String, said: String| PropNames {
         name,
         said: vec![said],
         is_turned: false,
@@ -159,7 +159,7 @@ fn called(geom: &str) -> Option<Called> {
     match (geom, mark) {
         ("pedestal", _) => Some(called("the stand".into(), "the stand".into())),
         ("plate", _) => Some(called("the plate".into(), "the plate".into())),
-        ("box_floor", _) => Some(Called {
+        ("box_floor", _) => Some(PropNames {
             is_turned: true,
             ..called("the floor of the transparent box".into(), "the transparent box".into())
         }),

@@ -13,7 +13,7 @@
 extern "C" {
 
 /// Rendezvous of the processes; the same layout as in `process_group.rs`.
-struct Meeting {
+struct Rendezvous {
   const char* host;
   const char* room;
   uint64_t timeout_ms;
@@ -25,7 +25,7 @@ struct Meeting {
 #ifdef HAS_GLOO
 
 /// Joins the group; waits for the other processes.
-Message thinkvla_ranks_join(const Meeting* meeting, Ranks** ranks) {
+Message thinkvla_ranks_join(const Rendezvous* meeting, Ranks** ranks) {
   return guarded([&] {
     auto timeout = std::chrono::milliseconds(meeting->timeout_ms);
     c10d::TCPStoreOptions place;
@@ -55,7 +55,7 @@ void thinkvla_ranks_leave(Ranks* ranks) { delete ranks; }
 
 #else
 
-Message thinkvla_ranks_join(const Meeting*, Ranks**) {
+Message thinkvla_ranks_join(const Rendezvous*, Ranks**) {
   return strdup("this program was built without Gloo's headers; install libgloo-dev and build it again");
 }
 

@@ -12,9 +12,9 @@ use super::nccl::{self, Gpu};
 use super::{Message, checked};
 
 /// Time a process polls its own GPU before it asks the others; most sums are complete by then.
-const GLANCE: Duration = Duration::from_millis(20);
+const LOCAL_POLL_TIME: Duration = Duration::from_millis(20);
 /// Interval between two polls.
-const BLINK: Duration = Duration::from_micros(50);
+const POLL_PERIOD: Duration = Duration::from_micros(50);
 
 /// Opaque object of the shim.
 #[repr(C)]
@@ -22,7 +22,7 @@ pub(super) struct Ranks {
     _private: [u8; 0],
 }
 
-/// C representation of a [`Meeting`] for the shim.
+/// C representation of a [`Rendezvous`] for the shim.
 #[repr(C)]
 struct Place {
     host: *const c_char,
@@ -42,7 +42,7 @@ unsafe extern "C" {
 
 /// Rendezvous of processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meeting {
+pub struct Rendezvous {
     /// Host of the key-value store.
     pub host: String,
     /// Port of the store.
@@ -76,7 +76,7 @@ impl RankGroup {
     ///
     /// # Errors
     /// When the others do not come in time, or the store cannot be reached.
-    pub fn join(meeting: &Meeting) -> Result<Self, TchError> {
+    pub fn join(meeting: &Rendezvous) -> Result<Self, TchError> {
         let text = |value: &str| CString::new(value).map_err(|e| TchError::Torch(e.to_string()));
         let (host, room) = (text(&meeting.host)?, text(&meeting.room)?);
         let place = Place {
@@ -165,10 +165,10 @@ impl RankGroup {
             let glance = Instant::now();
             while !here {
                 here = over()?;
-                if here || glance.elapsed() >= GLANCE {
+                if here || glance.elapsed() >= LOCAL_POLL_TIME {
                     break;
                 }
-                sleep(BLINK);
+                sleep(POLL_PERIOD);
             }
             if self.all(here)? {
                 return Ok(());
@@ -201,7 +201,7 @@ mod tests {
     fn two() -> [RankGroup; 2] {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let join = move |rank| {
-            RankGroup::join(&Meeting {
+            RankGroup::join(&Rendezvous {
                 host: "127.0.0.1".into(),
                 port,
                 serves: rank == 0,
@@ -221,7 +221,7 @@ mod tests {
         let over = &AtomicBool::new(false);
         scope(|scope| {
             scope.spawn(move || {
-                sleep(3 * GLANCE);
+                sleep(3 * LOCAL_POLL_TIME);
                 over.store(true, Ordering::SeqCst);
                 late.everywhere(|| Ok(true)).unwrap();
             });

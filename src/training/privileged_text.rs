@@ -24,7 +24,7 @@ use super::error::StepError;
 use super::objective::Objective;
 
 /// Text for a task about which the network has generated nothing that a prompt can hold.
-const NOTHING: &str = "Nothing is known about the scene.";
+const NO_TEXT: &str = "Nothing is known about the scene.";
 
 /// Text that the network has generated about each task.
 #[derive(Debug)]
@@ -97,11 +97,11 @@ impl PrivilegedText {
             if !self.said.contains_key(&told.instruction) {
                 let answer = self.ask(objective, told, &pictures)?;
                 let words = feed.prompter().plain_words(&answer);
-                let words = words.unwrap_or_else(|| NOTHING.to_owned());
+                let words = words.unwrap_or_else(|| NO_TEXT.to_owned());
                 tracing::info!("privileged information on {:?}: {words}", told.instruction);
                 self.said.insert(told.instruction.clone(), words);
             }
-            let words = self.said.get(&told.instruction).map_or(NOTHING, String::as_str);
+            let words = self.said.get(&told.instruction).map_or(NO_TEXT, String::as_str);
             let teacher = feed.prompter().privileged(told.task(), &pictures.grids, words)?;
             batch.teacher.push(teacher);
         }

@@ -10,7 +10,7 @@ use super::losses;
 use super::objective::Objective;
 
 /// Number of batches of trained episodes from which the best constant chunk is taken.
-const SEEN: u64 = 64;
+const BASELINE_BATCHES: u64 = 64;
 
 /// Mean errors of normalised actions, |Â − A|, on the same held-out rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +38,7 @@ impl Validation {
     /// # Errors
     /// When a row cannot be read.
     pub fn new(feed: &VlaBatches, batches: u64) -> Result<Self, RunError> {
-        let constant = feed.constant(Side::Trained, SEEN)?;
+        let constant = feed.constant(Side::Trained, BASELINE_BATCHES)?;
         Ok(Self { batches, constant })
     }
 

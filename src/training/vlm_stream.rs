@@ -9,7 +9,7 @@ use crate::model::config::Config;
 
 use super::batch::{LossCounts, VlmBatch};
 use super::config::TrainingConfig;
-use super::data::loader::{Batches, Loader, Turns};
+use super::data::loader::{BatchSequence, Batches, Loader};
 use super::data::preflight;
 use super::data::text::vlm_batches::VlmBatches;
 use super::data::vla_batches::Side;
@@ -31,7 +31,7 @@ pub struct VlmStream {
 
 /// Losses of a batch of answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Learned {
+pub struct AnswerLosses {
     /// Cross-entropy, a mean over the tokens that are learned.
     pub cross_entropy: f64,
     /// Weighted cross-entropy.
@@ -88,7 +88,7 @@ impl VlmStream {
 
     /// Starts a loader with one batch for each batch of demonstrations; `None` if answers are only measured. Batch
     /// numbers are all that is needed to resume.
-    pub fn start(&self, turns: Turns) -> Option<Loader<VlmBatch>> {
+    pub fn start(&self, turns: BatchSequence) -> Option<Loader<VlmBatch>> {
         self.learned
             .then(|| Loader::start(&self.feed, turns, self.workers, self.ahead))
     }
@@ -120,13 +120,13 @@ impl VlmStream {
 ///
 /// # Errors
 /// When the batch does not fit the network, or the loss is not finite.
-pub fn learn(objective: &Objective, batch: &VlmBatch, totals: &LossCounts) -> Result<Learned, StepError> {
+pub fn learn(objective: &Objective, batch: &VlmBatch, totals: &LossCounts) -> Result<AnswerLosses, StepError> {
     let loss = objective.vlm(batch, totals)?;
     // Text without images changes nothing if only the vision tower is trained.
     if loss.total.requires_grad() {
         objective.differentiate_text(&loss)?;
     }
-    Ok(Learned {
+    Ok(AnswerLosses {
         cross_entropy: loss.cross_entropy.f_double_value(&[])?,
         total: loss.total.f_double_value(&[])?,
     })

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
-use thinkvla::inspect::parity::{self, Demand, Finding, ParityReport, Subject};
+use thinkvla::inspect::parity::{self, Finding, ParityReport, ParityTolerance, Subject};
 use thinkvla::model::config::Precision;
 use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, GenerationStep, Token};
 use thinkvla::model::layers::device::DeviceChoice;
@@ -33,7 +33,7 @@ fn cases() -> Vec<(Case, PathBuf)> {
 }
 
 /// Reports of every case against its checkpoint.
-fn reports(compute: Precision, demand: Demand) -> Vec<ParityReport> {
+fn reports(compute: Precision, demand: ParityTolerance) -> Vec<ParityReport> {
     let mut reports = Vec::new();
     for (case, checkpoint) in cases() {
         let options = PolicyOptions {
@@ -75,7 +75,7 @@ fn the_cases_cover_what_ports_get_wrong() {
 
 #[test]
 fn ids_positions_and_states_are_the_reference_s_in_32_bits_and_patches_to_the_last_bit() {
-    let demand = Demand {
+    let demand = ParityTolerance {
         deviation: Some(CLOSE),
         cosine: None,
     };
@@ -90,7 +90,7 @@ fn ids_positions_and_states_are_the_reference_s_in_32_bits_and_patches_to_the_la
 
 #[test]
 fn states_point_where_the_reference_s_do_in_bfloat16() {
-    let demand = Demand {
+    let demand = ParityTolerance {
         deviation: None,
         cosine: Some(ALIKE),
     };

@@ -181,8 +181,8 @@ fn failing() -> Rig {
 
 #[test]
 fn a_fault_on_its_way_cannot_be_talked_away() {
-    type Talk = fn(&mut Rig);
-    let talks: [(&str, Talk); 7] = [
+    type SendCommands = fn(&mut Rig);
+    let talks: [(&str, SendCommands); 7] = [
         ("disarm", |rig| rig.supervisor.disarm(rig.now)),
         ("disarm and arm", |rig| {
             rig.supervisor.disarm(rig.now);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::lease::Priority;
 
-use super::{Asked, Happening};
+use super::{Asked, ModelInput};
 
 fn asked() -> impl Strategy<Value = Asked> {
     let scale = prop_oneof![10 => Just(0.01), 4 => Just(0.03), 2 => Just(0.2), 1 => Just(5.0), 1 => Just(0.0)];
@@ -32,8 +32,8 @@ fn asked() -> impl Strategy<Value = Asked> {
         )
 }
 
-pub(super) fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::*;
+pub(super) fn happening() -> impl Strategy<Value = ModelInput> {
+    use ModelInput::*;
     prop_oneof![
         12 => (1..25u8).prop_map(Ticks),
         8 => asked().prop_map(Chunk),

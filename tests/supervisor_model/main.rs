@@ -28,7 +28,7 @@ const STILL_S: f64 = 0.045;
 
 /// An input of the supervisor, or an event around it.
 #[derive(Debug, Clone, Copy)]
-enum Happening {
+enum ModelInput {
     Ticks(u8),
     Chunk(Asked),
     Move(bool),
@@ -221,43 +221,43 @@ impl<'a> Model<'a> {
         drop(self.rig.supervisor.on_chunk(chunk, self.rig.now));
     }
 
-    fn happen(&mut self, happening: Happening) -> Result<(), TestCaseError> {
+    fn happen(&mut self, happening: ModelInput) -> Result<(), TestCaseError> {
         let now = self.rig.now;
         let supervisor = &mut self.rig.supervisor;
         match happening {
-            Happening::Ticks(count) => {
+            ModelInput::Ticks(count) => {
                 for _ in 0..count {
                     self.tick()?;
                 }
             }
-            Happening::Chunk(asked) => self.chunk(asked),
-            Happening::Move(home) => {
+            ModelInput::Chunk(asked) => self.chunk(asked),
+            ModelInput::Move(home) => {
                 drop(supervisor.move_named(if home { "home" } else { "ready" }, 0.7, self.rig.lease, now))
             }
-            Happening::CancelMove => supervisor.cancel_move(now),
-            Happening::Arm => {
+            ModelInput::CancelMove => supervisor.cancel_move(now),
+            ModelInput::Arm => {
                 let armed = supervisor.arm(now).is_ok();
                 if armed && self.mode == ArmMode::Disarmed {
                     prop_assert_eq!(self.ending, Ending::Disarmed);
                     self.ending = Ending::None;
                 }
             }
-            Happening::Disarm => {
+            ModelInput::Disarm => {
                 supervisor.disarm(now);
                 self.ending = self.ending.max(Ending::Disarmed);
             }
-            Happening::Stop => {
+            ModelInput::Stop => {
                 // Without a driver the stop is not delivered, but the mode changes all the same.
                 let _ = supervisor.stop("button", now);
                 self.ending = self.ending.max(Ending::Stopped);
             }
-            Happening::Reset => {
+            ModelInput::Reset => {
                 if supervisor.reset_fault(now).is_ok() {
                     prop_assert!(matches!(self.mode, ArmMode::Stopped | ArmMode::Fault));
                     self.ending = Ending::Disarmed;
                 }
             }
-            Happening::Acquire(priority) => {
+            ModelInput::Acquire(priority) => {
                 let source = if priority == Priority::Policy {
                     "policy"
                 } else {
@@ -268,12 +268,12 @@ impl<'a> Model<'a> {
                     self.rig.source = source.to_owned();
                 }
             }
-            Happening::Release => drop(supervisor.release_lease(self.rig.lease, now)),
-            Happening::Heartbeat(on) => self.rig.heartbeat = on,
-            Happening::Deaf(on) => self.rig.deaf = on,
-            Happening::Frozen(on) => self.rig.frozen = on,
-            Happening::Error(code) => supervisor.on_driver_errors(ErrorChannel::All, &[code], now),
-            Happening::Publishers(command_publishers) => {
+            ModelInput::Release => drop(supervisor.release_lease(self.rig.lease, now)),
+            ModelInput::Heartbeat(on) => self.rig.heartbeat = on,
+            ModelInput::Deaf(on) => self.rig.deaf = on,
+            ModelInput::Frozen(on) => self.rig.frozen = on,
+            ModelInput::Error(code) => supervisor.on_driver_errors(ErrorChannel::All, &[code], now),
+            ModelInput::Publishers(command_publishers) => {
                 let mut graph = Graph {
                     command_subscribers: command_publishers.min(1),
                     ..Graph::of_driver(DriverApi::V2)
@@ -284,29 +284,29 @@ impl<'a> Model<'a> {
                 });
                 supervisor.on_graph(graph, now);
             }
-            Happening::Jump(seconds) => self.rig.jump(seconds),
-            Happening::Rate(rate) => self.rig.rate = rate,
-            Happening::Stall(seconds) => {
+            ModelInput::Jump(seconds) => self.rig.jump(seconds),
+            ModelInput::Rate(rate) => self.rig.rate = rate,
+            ModelInput::Stall(seconds) => {
                 self.rig.pass(seconds - PERIOD);
                 // After more than three periods the arm has come to rest by itself.
                 self.resting |= seconds > 3.0 * PERIOD + 1e-9;
                 self.tick()?;
             }
-            Happening::Lag(lag) => self.rig.lag = lag,
-            Happening::Push(rad) => self.rig.joints += Joints::repeat(rad),
-            Happening::Recover => {
+            ModelInput::Lag(lag) => self.rig.lag = lag,
+            ModelInput::Push(rad) => self.rig.joints += Joints::repeat(rad),
+            ModelInput::Recover => {
                 for happening in [
-                    Happening::Heartbeat(true),
-                    Happening::Deaf(false),
-                    Happening::Frozen(false),
-                    Happening::Lag(0.0),
-                    Happening::Rate(1.0),
-                    Happening::Error(0),
-                    Happening::Publishers(1),
-                    Happening::Acquire(Priority::Policy),
-                    Happening::Ticks(8),
-                    Happening::Reset,
-                    Happening::Arm,
+                    ModelInput::Heartbeat(true),
+                    ModelInput::Deaf(false),
+                    ModelInput::Frozen(false),
+                    ModelInput::Lag(0.0),
+                    ModelInput::Rate(1.0),
+                    ModelInput::Error(0),
+                    ModelInput::Publishers(1),
+                    ModelInput::Acquire(Priority::Policy),
+                    ModelInput::Ticks(8),
+                    ModelInput::Reset,
+                    ModelInput::Arm,
                 ] {
                     self.happen(happening)?;
                 }
@@ -327,7 +327,7 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
     let outcome = runner.run(&sequences, |happenings| {
         let mut model = Model::new(&tally);
         // Recovers first, so that sequences are more likely to reach a moving arm.
-        model.happen(Happening::Recover)?;
+        model.happen(ModelInput::Recover)?;
         for happening in happenings {
             model.happen(happening)?;
         }
@@ -352,9 +352,9 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
 fn the_model_knows_a_still_chunk_that_is_followed() {
     let tally = Tally::default();
     let mut model = Model::new(&tally);
-    model.happen(Happening::Recover).unwrap();
+    model.happen(ModelInput::Recover).unwrap();
     let chunk = model.rig.chunk(ActionSpace::Ee7, steps(5, [0.0; 7]));
     model.rig.supervisor.on_chunk(chunk, model.rig.now).unwrap();
-    model.happen(Happening::Ticks(20)).unwrap();
+    model.happen(ModelInput::Ticks(20)).unwrap();
     assert_eq!((tally.frames.get(), tally.starts.get()), (20, 1));
 }

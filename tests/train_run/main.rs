@@ -33,7 +33,7 @@ use thinkvla::model::thinkvla::prompt::Prompter;
 use thinkvla::model::trainable::Selection;
 use thinkvla::training::batch::VlaBatch;
 use thinkvla::training::config::{DatasetShare, TrainingConfig};
-use thinkvla::training::data::loader::{Loader, Turns};
+use thinkvla::training::data::loader::{BatchSequence, Loader};
 use thinkvla::training::data::mixture::Mixture;
 use thinkvla::training::data::vla_batches::{Side, Teachers, VlaBatches, VlaSources};
 use thinkvla::training::geometry::GeometryTeacher;
@@ -233,8 +233,8 @@ fn feed(fixture: &RunFixture, change: impl FnOnce(&mut TrainingConfig)) -> Arc<V
     Arc::new(VlaBatches::new(sources, &checkpoint.config).unwrap())
 }
 
-fn all_from(first: u64) -> Turns {
-    Turns { first, every: 1 }
+fn all_from(first: u64) -> BatchSequence {
+    BatchSequence { first, every: 1 }
 }
 
 fn same(a: &VlaBatch, b: &VlaBatch) -> bool {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use thinkvla::model::checkpoint::{CheckpointOptions, Manifest};
-use thinkvla::training::batch::{Answered, MASKED, VlmBatch};
+use thinkvla::training::batch::{LabelledConversation, MASKED, VlmBatch};
 use thinkvla::training::config::{TextSettings, TextSource};
-use thinkvla::training::data::loader::{Batches, Loader, Turns};
+use thinkvla::training::data::loader::{BatchSequence, Batches, Loader};
 use thinkvla::training::data::text::vlm_batches::VlmBatches;
 use thinkvla::training::data::vla_batches::Side;
 use tokenizers::Tokenizer;
@@ -45,7 +45,7 @@ fn first(feed: &VlmBatches, side: Side) -> Result<VlmBatch, String> {
 }
 
 /// Text of the tokens with labels.
-fn learned(fixture: &RunFixture, one: &Answered) -> String {
+fn learned(fixture: &RunFixture, one: &LabelledConversation) -> String {
     let tokenizer = Tokenizer::from_file(fixture.path("start/tokenizer.json")).unwrap();
     let ids = one
         .labels
@@ -162,8 +162,8 @@ fn answers_do_not_depend_on_threads_nor_on_where_a_run_begins() {
     let fixture = RunFixture::new("");
     let sources = ["qwen.json", "spatial.jsonl"].map(|name| source(&fixture, name));
     let feed = Arc::new(feed(&fixture, sources.to_vec()).unwrap());
-    let mut one = Loader::start(&feed, Turns { first: 0, every: 1 }, 1, 1);
-    let mut three = Loader::start(&feed, Turns { first: 2, every: 1 }, 3, 2);
+    let mut one = Loader::start(&feed, BatchSequence { first: 0, every: 1 }, 1, 1);
+    let mut three = Loader::start(&feed, BatchSequence { first: 2, every: 1 }, 3, 2);
     let all: Vec<VlmBatch> = (0..7).map(|_| one.take().unwrap()).collect();
     for batch in &all[2..] {
         let other = three.take().unwrap();

@@ -12,7 +12,7 @@ use thinkvla::model::layers::parameters::{Init, Parameter, ParameterSource, Role
 use thinkvla::model::thinkvla::network::Network;
 use thinkvla::model::thinkvla::prompt::{Prompt, TeacherPrompt};
 use thinkvla::model::trainable::{Selection, Trainable};
-use thinkvla::training::batch::{Answered, ConditionMask, Pictures, VlaBatch, VlmBatch};
+use thinkvla::training::batch::{ConditionMask, LabelledConversation, Pictures, VlaBatch, VlmBatch};
 use thinkvla::training::config::settings::MethodSettings;
 use thinkvla::training::objective::Objective;
 
@@ -140,7 +140,7 @@ impl Recipe {
             pictures: Some(self.pictures("answers")),
             conversations: prompts
                 .zip(labels)
-                .map(|(prompt, labels)| Answered { prompt, labels })
+                .map(|(prompt, labels)| LabelledConversation { prompt, labels })
                 .collect(),
         }
     }

@@ -75,7 +75,7 @@ impl Images {
 }
 
 /// Attempts made for each episode wanted before giving up.
-const PATIENCE: usize = 2;
+const ATTEMPTS_PER_EPISODE: usize = 2;
 /// Episodes on the contact sheet, one a row, and moments of each.
 const SHEET_EPISODES: usize = 6;
 const SHEET_MOMENTS: usize = 6;
@@ -144,7 +144,9 @@ fn record(
         "{msg} {bar:30} {pos}/{len} episodes, {elapsed} + {eta}",
     )?);
     let mut attempts = Vec::new();
-    while writer.info().total_episodes < arguments.episodes && attempts.len() < PATIENCE * arguments.episodes {
+    while writer.info().total_episodes < arguments.episodes
+        && attempts.len() < ATTEMPTS_PER_EPISODE * arguments.episodes
+    {
         let number = attempts.len();
         let (variation, seed) = ((number % 3) as u8, arguments.seed + number as u64);
         let attempt = collector.attempt(writer, variation, seed)?;

@@ -13,7 +13,7 @@ use thinkvla::ros::node::share;
 use super::tell;
 
 /// The policy that ships with the package.
-const SHIPPED: &str = "checkpoints/small/model.safetensors";
+const SHIPPED_POLICY: &str = "checkpoints/small/model.safetensors";
 /// File name of weights in a checkpoint.
 const WEIGHTS: &str = "model.safetensors";
 
@@ -98,7 +98,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Returns the given checkpoint, or the one that ships with the package.
 pub fn checkpoint_or_shipped(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let weights = given.map_or_else(|| share::file(SHIPPED), |directory| directory.join(WEIGHTS));
+    let weights = given.map_or_else(|| share::file(SHIPPED_POLICY), |directory| directory.join(WEIGHTS));
     match weights.parent() {
         Some(directory) if weights.exists() => Ok(directory.to_owned()),
         _ => bail!(

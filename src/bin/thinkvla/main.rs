@@ -52,7 +52,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// Log filter unless RUST_LOG is set: subcommands report their end themselves.
-const QUIET: &str = "info,thinkvla::ros::node::runtime=warn";
+const DEFAULT_LOG_FILTER: &str = "info,thinkvla::ros::node::runtime=warn";
 
 /// 3DThinkVLA on a Realman RM75.
 #[derive(Debug, Parser)]
@@ -137,7 +137,7 @@ enum Verb {
 fn main() -> anyhow::Result<ExitCode> {
     #[cfg(feature = "torch")]
     thinkvla::model::layers::device::load_cuda();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

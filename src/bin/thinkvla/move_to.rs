@@ -14,7 +14,7 @@ use super::tell;
 /// Name in leases and heartbeats.
 const SOURCE: &str = "thinkvla move";
 /// Longest wait, after Ctrl-C, for the arm node to report that the arm brakes.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const BRAKING_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         cancelled.cancel();
         // The arm node gets the cancellation before the lease ends; if it does not answer, the missing heartbeats brake
         // it.
-        let _ = end.recv_timeout(LAST_WORDS);
+        let _ = end.recv_timeout(BRAKING_REPORT_TIMEOUT);
     });
     let shutdown = runtime.shutdown().clone();
     runtime.tokio().spawn(async move {

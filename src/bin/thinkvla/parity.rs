@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use thinkvla::inspect::parity::{Case, Demand, ParityReport, Subject, compare_vggt};
+use thinkvla::inspect::parity::{Case, ParityReport, ParityTolerance, Subject, compare_vggt};
 use thinkvla::model::checkpoint::Placement;
 use thinkvla::model::config::Precision;
 use thinkvla::model::error::ModelError;
@@ -21,7 +21,7 @@ const COSINE: f64 = 0.999;
 /// Exit code when a tensor deviates too much.
 const OFF: u8 = 1;
 /// Exit code when a case or the checkpoint cannot be used.
-const UNUSABLE: u8 = 2;
+const UNUSABLE_INPUT: u8 = 2;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ impl Network {
         }
     }
 
-    fn compare(&self, path: &Path, demand: Demand) -> Result<ParityReport, ModelError> {
+    fn compare(&self, path: &Path, demand: ParityTolerance) -> Result<ParityReport, ModelError> {
         let case = Case::open(path)?;
         match self {
             Self::Vggt(placement) => compare_vggt(&case, *placement, demand),
@@ -104,7 +104,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(network) => network,
         Err(error) => {
             tracing::error!("{error}");
-            return ExitCode::from(UNUSABLE);
+            return ExitCode::from(UNUSABLE_INPUT);
         }
     };
     let mut worst = 0;
@@ -117,7 +117,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             }
             Err(error) => {
                 tracing::error!("{error}");
-                worst = worst.max(UNUSABLE);
+                worst = worst.max(UNUSABLE_INPUT);
             }
         }
     }
@@ -125,17 +125,17 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 impl Arguments {
-    fn demand(&self) -> Demand {
+    fn demand(&self) -> ParityTolerance {
         match (self.tol, self.cosine, self.compute) {
-            (None, None, Compute::Float32) => Demand {
+            (None, None, Compute::Float32) => ParityTolerance {
                 deviation: Some(DEVIATION),
                 cosine: None,
             },
-            (None, None, Compute::Bfloat16) => Demand {
+            (None, None, Compute::Bfloat16) => ParityTolerance {
                 deviation: None,
                 cosine: Some(COSINE),
             },
-            (deviation, cosine, _) => Demand { deviation, cosine },
+            (deviation, cosine, _) => ParityTolerance { deviation, cosine },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use thinkvla::sim::collect::Beside;
+use thinkvla::sim::collect::RowCallback;
 
 /// Option for geometry targets.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ impl Targets {
     ///
     /// # Errors
     /// When the directory cannot be made, or the program was built without the feature `torch`.
-    pub fn open(&self) -> anyhow::Result<Option<Arc<Beside>>> {
+    pub fn open(&self) -> anyhow::Result<Option<Arc<RowCallback>>> {
         let Some(cache) = &self.geometry else {
             return Ok(None);
         };

@@ -29,7 +29,7 @@ use crate::sim::tasks::EpisodeId;
 use crate::types::Pose;
 
 /// Time over which the tool's velocity is taken as a finite difference (s).
-const MOMENT_S: f64 = 0.001;
+const DIFFERENCE_S: f64 = 0.001;
 
 /// A collection of corrections.
 #[derive(Debug, Clone)]
@@ -152,11 +152,12 @@ impl Corrections {
         let arm = self.arm.arm.kinematics();
         let tool = |joints| -> Pose { arm.forward(&joints) * offset };
         let (joints, speeds) = (world.joints(), world.joint_velocities());
-        let moved: Vector3<f64> = tool(joints + speeds * MOMENT_S).translation.vector - tool(joints).translation.vector;
+        let moved: Vector3<f64> =
+            tool(joints + speeds * DIFFERENCE_S).translation.vector - tool(joints).translation.vector;
         let touching = world.touching();
         let from = Interrupted {
             tool: status.commanded_pose,
-            velocity: moved / MOMENT_S,
+            velocity: moved / DIFFERENCE_S,
             block: world.object(),
             held: touching.left && touching.right,
             told: status.gripper,

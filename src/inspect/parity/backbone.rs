@@ -5,7 +5,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::case::{Case, EXPECTED, is_image};
-use super::report::{Demand, Finding, ParityReport, ParityRow};
+use super::report::{Finding, ParityReport, ParityRow, ParityTolerance};
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::{Preprocessor, VisionInput};
 use crate::model::error::ModelError;
@@ -63,7 +63,7 @@ impl Subject {
     ///
     /// # Errors
     /// When the case cannot be used: a tensor or a text is missing, of another type, or invalid.
-    pub fn compare(&self, case: &Case, demand: Demand) -> Result<ParityReport, ModelError> {
+    pub fn compare(&self, case: &Case, demand: ParityTolerance) -> Result<ParityReport, ModelError> {
         let names = case.expected(|name| COMPARABLE.contains(&name))?;
         case.check_inputs(is_image)?;
         let tap = names.contains("layer18").then(|| self.tap_block(case)).transpose()?;

@@ -6,7 +6,7 @@ use tch::{Kind, TchError, Tensor};
 
 /// Tolerances of floating-point tensors; integers must always be equal.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Demand {
+pub struct ParityTolerance {
     /// Largest absolute deviation of a value.
     pub deviation: Option<f64>,
     /// Smallest cosine between the two flattened tensors.
@@ -95,7 +95,7 @@ impl Finding {
     }
 
     /// Reports whether the result is within the tolerances.
-    pub fn meets(&self, demand: Demand) -> bool {
+    pub fn meets(&self, demand: ParityTolerance) -> bool {
         match self {
             // Written such that NaN never passes.
             Self::Values { deviation, cosine } => {
@@ -115,7 +115,7 @@ pub struct ParityReport {
     /// One row per tensor, in the order of comparison.
     pub rows: Vec<ParityRow>,
     /// Tolerances.
-    pub demand: Demand,
+    pub demand: ParityTolerance,
 }
 
 impl ParityReport {
@@ -146,7 +146,7 @@ impl fmt::Display for ParityReport {
     }
 }
 
-impl fmt::Display for Demand {
+impl fmt::Display for ParityTolerance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.deviation, self.cosine) {
             (Some(deviation), Some(cosine)) => write!(f, "within {deviation:.1e} and of cosine {cosine} at least"),
@@ -157,7 +157,7 @@ impl fmt::Display for Demand {
     }
 }
 
-fn cells(row: &ParityRow, demand: Demand) -> [String; 5] {
+fn cells(row: &ParityRow, demand: ParityTolerance) -> [String; 5] {
     let shape = |shape: &[i64]| {
         let sides: Vec<_> = shape.iter().map(i64::to_string).collect();
         sides.join("x")
@@ -177,7 +177,7 @@ fn cells(row: &ParityRow, demand: Demand) -> [String; 5] {
 mod tests {
     use super::*;
 
-    const CLOSE: Demand = Demand {
+    const CLOSE: ParityTolerance = ParityTolerance {
         deviation: Some(1e-4),
         cosine: None,
     };
@@ -207,7 +207,7 @@ mod tests {
         let finding = Finding::of_values(&ours, &ours).unwrap();
         for demand in [
             CLOSE,
-            Demand {
+            ParityTolerance {
                 deviation: None,
                 cosine: None,
             },
@@ -230,7 +230,7 @@ mod tests {
         let (ours, expected) = (Tensor::from_slice(&[1i64, 2, 3]), Tensor::from_slice(&[1i64, 2, 4]));
         let finding = Finding::of_numbers(&ours, &expected).unwrap();
         assert_eq!(finding, Finding::Numbers { differing: 1 });
-        let lax = Demand {
+        let lax = ParityTolerance {
             deviation: Some(10.0),
             cosine: None,
         };
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn zero_tensors_are_alike_only_if_both_are_zero() {
         let (zero, one) = (Tensor::from_slice(&[0.0f32]), Tensor::from_slice(&[1.0f32]));
-        let demand = Demand {
+        let demand = ParityTolerance {
             deviation: None,
             cosine: Some(0.999),
         };

@@ -31,13 +31,13 @@ const BICUBIC: i64 = 3;
 /// Image preprocessing of a directory, from one or both files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocessing {
-    said: OfFile,
-    also: Option<OfFile>,
+    said: FileFields,
+    also: Option<FileFields>,
 }
 
 /// Fields of one file.
 #[derive(Debug, Clone, PartialEq)]
-struct OfFile {
+struct FileFields {
     name: &'static str,
     fields: Fields,
 }
@@ -123,14 +123,14 @@ impl Preprocessing {
     pub fn load(directory: &Path) -> Result<Self, ModelError> {
         let path = directory.join(PREPROCESSOR);
         let older = match path.exists() {
-            true => Some(OfFile {
+            true => Some(FileFields {
                 name: PREPROCESSOR,
                 fields: json::read(&path, files::CONFIGURATION)?,
             }),
             false => None,
         };
         let newer = match part(directory, IMAGES)? {
-            Some(fields) => Some(OfFile {
+            Some(fields) => Some(FileFields {
                 name: PROCESSOR,
                 fields: serde_json::from_value(fields)
                     .map_err(|e| ModelError::read(&directory.join(PROCESSOR), format!("{IMAGES}: {e}")))?,
@@ -177,7 +177,7 @@ impl Preprocessing {
     }
 }
 
-impl OfFile {
+impl FileFields {
     fn bounds(&self, vision: &VisionConfig) -> Result<ImageBounds, ModelError> {
         self.check(vision)?;
         self.area()

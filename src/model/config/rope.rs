@@ -30,7 +30,7 @@ pub struct RopeScaling {
 
 /// Fields of both spellings; a file has those of one.
 #[derive(Deserialize)]
-struct AsWritten {
+struct RopeFields {
     rope_theta: Option<f64>,
     rope_scaling: Option<Parameters>,
     rope_parameters: Option<Map<String, Value>>,
@@ -117,11 +117,11 @@ pub enum RopeError {
     },
 }
 
-impl TryFrom<AsWritten> for Rope {
+impl TryFrom<RopeFields> for Rope {
     type Error = RopeError;
 
-    fn try_from(written: AsWritten) -> Result<Self, RopeError> {
-        let AsWritten {
+    fn try_from(written: RopeFields) -> Result<Self, RopeError> {
+        let RopeFields {
             rope_theta,
             rope_scaling,
             rope_parameters,

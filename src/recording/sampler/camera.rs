@@ -12,7 +12,7 @@ const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 
 /// Image of a camera, not decoded yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shot<P> {
+pub struct CameraSample<P> {
     /// The image.
     pub payload: P,
     /// Hash of its content.
@@ -22,7 +22,7 @@ pub struct Shot<P> {
 #[derive(Debug)]
 pub(super) struct Camera<P> {
     pub(super) name: String,
-    pub(super) waiting: VecDeque<(Time, Shot<P>)>,
+    pub(super) waiting: VecDeque<(Time, CameraSample<P>)>,
     pub(super) counts: StreamCounts,
     pub(super) last_image: Option<LastImage>,
 }

@@ -24,7 +24,7 @@ use crate::ros::node::runtime::Runtime;
 use crate::ros::node::services::Handles;
 use crate::ros::node::time::{NodeClock, from_message};
 use crate::ros::node::{diagnostics, qos, topics};
-use crate::ros::subscribe::unheard::Unheard;
+use crate::ros::subscribe::unheard::UnmatchedPublishers;
 use crate::supervisor::{ErrorChannel, Refusal, Supervisor};
 use crate::types::{JOINTS, Joints};
 
@@ -127,7 +127,7 @@ fn say_farewell(arm: &Shared, clock: &NodeClock) {
 struct Listening {
     kept: Handles,
     own: OwnTopics,
-    unheard: Unheard,
+    unheard: UnmatchedPublishers,
 }
 
 fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
@@ -181,7 +181,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     Ok(Listening {
         kept,
         own,
-        unheard: Unheard::watch(node, heard)?,
+        unheard: UnmatchedPublishers::watch(node, heard)?,
     })
 }
 

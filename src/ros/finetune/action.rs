@@ -15,7 +15,7 @@ use crate::training::metrics::METRICS;
 /// Time between two feedback messages.
 const FEEDBACK: Duration = Duration::from_millis(500);
 /// Polling period for the end of a goal.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_PERIOD: Duration = Duration::from_millis(50);
 
 /// Offers the action `~/fine_tune`.
 ///
@@ -62,12 +62,12 @@ async fn follow(
             if let Some(ended) = watched.ended(&goal) {
                 return ended;
             }
-            if looks.is_multiple_of(FEEDBACK.as_millis() as u32 / LOOK.as_millis() as u32) {
+            if looks.is_multiple_of(FEEDBACK.as_millis() as u32 / POLL_PERIOD.as_millis() as u32) {
                 // A client that has gone needs no feedback.
                 drop(feedback.publish(message(&watched.status(), latency.p95_ms())));
             }
             looks = looks.wrapping_add(1);
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_PERIOD).await;
         }
     });
     match executing.unless_cancel_requested(watching).await {
@@ -86,7 +86,7 @@ async fn follow(
                 if let Some(ended) = jobs.ended(&training_goal) {
                     break ended;
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_PERIOD).await;
             };
             cancelling.cancelled_with(result(&jobs.status(), ended.message, false))
         }

@@ -12,7 +12,7 @@ use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::Shutdown;
 
 /// Longest time until the thread notices that the node ends.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_PERIOD: Duration = Duration::from_millis(100);
 
 struct Job {
     goal: TrainingGoal,
@@ -158,7 +158,7 @@ impl JobQueue {
             if let Some(open) = job.as_ref().filter(|job| job.ended.is_none()) {
                 return Some(open.goal.clone());
             }
-            let waited = self.called.wait_timeout(job, LOOK);
+            let waited = self.called.wait_timeout(job, POLL_PERIOD);
             job = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -27,9 +27,9 @@ use crate::writer_lock::WriterLock;
 /// File name of the trials, one JSON object a line.
 pub const TRIALS: &str = "judged.jsonl";
 /// Polling period for keys.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_PERIOD: Duration = Duration::from_millis(20);
 /// Longest wait for the first command after the policy has been activated.
-const FIRST_COMMAND: Duration = Duration::from_secs(30);
+const FIRST_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Evaluation to run.
 #[derive(Debug, Clone)]
@@ -162,13 +162,13 @@ impl HumanEval {
         let before = session.wait("a fresh arm status", START, |seen| seen.statuses.first().cloned())?;
         session.arm()?;
         session.change_policy(Transition::TRANSITION_ACTIVATE)?;
-        session.wait("the first command of the policy", FIRST_COMMAND, |seen| {
+        session.wait("the first command of the policy", FIRST_COMMAND_TIMEOUT, |seen| {
             (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
         })?;
         tell("s: success, f: failure, Enter: brake first and judge then");
         let begun = Instant::now();
         let (mut verdict, ended_by) = loop {
-            if let Some(key) = keys.within(session, LOOK)? {
+            if let Some(key) = keys.within(session, POLL_PERIOD)? {
                 break (Some(key), "person");
             }
             if begun.elapsed().as_secs_f64() >= self.seconds {
@@ -222,7 +222,7 @@ impl Keys {
     /// Waits for the next key.
     fn next(&self, session: &HarnessSession) -> Result<Key, HarnessError> {
         loop {
-            if let Some(key) = self.within(session, LOOK)? {
+            if let Some(key) = self.within(session, POLL_PERIOD)? {
                 return Ok(key);
             }
         }

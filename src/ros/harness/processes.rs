@@ -16,9 +16,9 @@ use crate::ros::node::lock::lock;
 use crate::ros::node::process::{describe, tail};
 
 /// Time a node has to end after SIGINT before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 /// Polling period while a node ends.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_PERIOD: Duration = Duration::from_millis(5);
 
 /// The child processes of one run, shared by clones. Dropping the last clone kills all that still run.
 #[derive(Clone)]
@@ -208,14 +208,16 @@ impl NodeProcess {
     }
 
     fn end(mut self) -> Result<(), HarnessError> {
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + GRACE_PERIOD;
         let status = loop {
             match self.process.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(()),
                 Ok(Some(status)) => break describe(status),
                 Err(error) => break error.to_string(),
-                Ok(None) if Instant::now() > deadline => break format!("still running {GRACE:?} after SIGINT; killed"),
-                Ok(None) => std::thread::sleep(LOOK),
+                Ok(None) if Instant::now() > deadline => {
+                    break format!("still running {GRACE_PERIOD:?} after SIGINT; killed");
+                }
+                Ok(None) => std::thread::sleep(POLL_PERIOD),
             }
         };
         Err(HarnessError::Unclean {
@@ -267,7 +269,7 @@ mod tests {
                 if text.contains(line) {
                     return text;
                 }
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_PERIOD);
             }
             panic!("{name} never said {line}");
         }
@@ -283,7 +285,7 @@ mod tests {
         let fixture = ProcessFixture::with("arm_node", "echo the joints are on fire >&2; exit 3");
         let error = loop {
             match fixture.processes.check() {
-                Ok(()) => std::thread::sleep(LOOK),
+                Ok(()) => std::thread::sleep(POLL_PERIOD),
                 Err(error) => break error.to_string(),
             }
         };
@@ -325,7 +327,7 @@ mod tests {
             if !pids.iter().any(|pid| is_alive(pid)) {
                 return;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
         panic!("still running: {pids:?}");
     }

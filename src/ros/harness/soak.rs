@@ -18,7 +18,7 @@ const MOTION: Duration = Duration::from_millis(150);
 /// Command rate of the arm node (Hz).
 const COMMAND_RATE_HZ: f64 = 100.0;
 /// Number of measurements of the recorder's memory, evenly spread over the time.
-const LOOKS: u32 = 10;
+const MEMORY_SAMPLES: u32 = 10;
 
 /// Load test to run.
 #[derive(Debug, Clone)]
@@ -82,8 +82,8 @@ impl Soak {
             source.send()?;
             std::thread::sleep(MOTION);
             session.check()?;
-            let looks = u32::try_from(memory.len()).unwrap_or(LOOKS);
-            if looks + 1 < LOOKS && begun.elapsed() >= self.time * (looks + 1) / LOOKS {
+            let looks = u32::try_from(memory.len()).unwrap_or(MEMORY_SAMPLES);
+            if looks + 1 < MEMORY_SAMPLES && begun.elapsed() >= self.time * (looks + 1) / MEMORY_SAMPLES {
                 memory.push(memory_mib(session)?);
             }
         }

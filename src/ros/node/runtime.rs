@@ -273,7 +273,7 @@ impl Runtime {
 
 /// Time within which further signals count as the same request: a terminal and a launch both pass Ctrl-C on, and the kernel
 /// signals a parent's death once for each of its threads. None of them may interrupt the braking of the arm.
-const SAME_WISH: Duration = Duration::from_secs(1);
+const REPEATED_SIGNAL_TIME: Duration = Duration::from_secs(1);
 
 /// Waits for the first reason to end, runs the hooks and stops the executor; a second request kills the process.
 async fn watch(
@@ -291,7 +291,7 @@ async fn watch(
     tracing::info!("ending: {reason}");
     tokio::select! {
         _ = hooks => {}
-        signal = signals.after(SAME_WISH) => {
+        signal = signals.after(REPEATED_SIGNAL_TIME) => {
             tracing::error!("{signal} again before the node had ended: ending now");
             // exit() would run the destructors of a DDS that is still running, and they may block.
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

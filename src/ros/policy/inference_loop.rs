@@ -27,7 +27,7 @@ use crate::ros::subscribe::images::{Arrival, Arrived, Slot};
 use crate::types::time::Time;
 
 /// Longest time between two checks of the stop flag.
-const NAP: Duration = Duration::from_millis(50);
+const IDLE_PERIOD: Duration = Duration::from_millis(50);
 
 /// Half the frame period of a typical camera (s).
 const HALF_FRAME_S: f64 = 0.015;
@@ -166,7 +166,7 @@ impl InferenceWorker {
             let nap = if self.answer_stream.is_answering() {
                 Duration::ZERO
             } else {
-                NAP
+                IDLE_PERIOD
             };
             seen = self.context.arrival.wait(seen, nap);
             let instruction = lock(&self.context.instruction).clone();

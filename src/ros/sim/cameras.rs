@@ -16,7 +16,7 @@ use crate::ros::convert::image::{rgb8, set_stamp};
 use crate::ros::node::runtime::{Runtime, Shutdown};
 use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::topics;
-use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
+use crate::sim::camera::{self, HEIGHT, Intrinsics, SceneRenderer, View, WIDTH};
 use crate::sim::error::SimError;
 use crate::sim::world::Snapshot;
 use crate::types::time::Time;
@@ -24,7 +24,7 @@ use crate::types::time::Time;
 /// Delay of a camera with the fault `late` (s).
 const LATE_S: f64 = 0.5;
 /// Longest time until the thread notices that the node shuts down.
-const WAKE: Duration = Duration::from_millis(100);
+const IDLE_PERIOD: Duration = Duration::from_millis(100);
 
 /// Slot for the newest snapshot to render; older ones are dropped.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl Cameras {
         let waited = self
             .0
             .changed
-            .wait_timeout_while(newest, WAKE, |newest| newest.is_none());
+            .wait_timeout_while(newest, IDLE_PERIOD, |newest| newest.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
@@ -87,7 +87,7 @@ fn photograph(
         let photographer = match &mut photographer {
             Some(photographer) => photographer,
             // Created here, because the OpenGL context belongs to this thread.
-            none => none.insert(Photographer::new(&snapshot)?),
+            none => none.insert(SceneRenderer::new(&snapshot)?),
         };
         for camera in ends.iter_mut() {
             let intrinsics = camera::intrinsics(&snapshot, camera.view)?;

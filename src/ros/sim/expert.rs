@@ -23,11 +23,11 @@ use crate::sim::tasks::TaskLayout;
 use crate::types::time::Time;
 
 /// Polling period for a new status.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_PERIOD: Duration = Duration::from_millis(5);
 /// Time to wait before a refused lease is requested again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+const LEASE_RETRY_PERIOD: Duration = Duration::from_millis(500);
 /// Time within which the arm node must report a lease that it has granted.
-const LEASE_SHOWN: Duration = Duration::from_millis(500);
+const LEASE_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time by which a chunk may be early, so that a status just before its time is used (s).
 const EARLY_S: f64 = 0.03;
 
@@ -161,7 +161,7 @@ impl ExpertDriver {
             if let Some(status) = status {
                 self.look(&status)?;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
         self.let_go();
         Ok(())
@@ -176,7 +176,7 @@ impl ExpertDriver {
             None => self.ask_for_lease(),
             Some(granted) if status.lease == granted.id => return self.drive(status, granted.id),
             // The status may be older than the lease.
-            Some(granted) if granted.at.elapsed() > LEASE_SHOWN => self.lose(&status.lease_source),
+            Some(granted) if granted.at.elapsed() > LEASE_REPORT_TIMEOUT => self.lose(&status.lease_source),
             Some(_) => {}
         }
         Ok(())
@@ -238,7 +238,7 @@ impl ExpertDriver {
             }
             Err(error) => {
                 tracing::warn!("the expert waits: {error}");
-                self.ask_from = Instant::now() + ASK_AGAIN;
+                self.ask_from = Instant::now() + LEASE_RETRY_PERIOD;
             }
         }
     }

@@ -16,12 +16,12 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Best-effort publishers that were found.
 #[derive(Clone)]
-pub struct Unheard {
+pub struct UnmatchedPublishers {
     found: Arc<Mutex<Vec<String>>>,
     _timer: Timer,
 }
 
-impl Unheard {
+impl UnmatchedPublishers {
     /// Looks for best-effort publishers of these topics as long as this or a clone lives, and warns once of each. The names
     /// must be those after remapping.
     ///

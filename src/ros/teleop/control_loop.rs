@@ -20,7 +20,7 @@ use crate::teleop::mapping::Command;
 use crate::teleop::session::{SessionStep, TeleopSession};
 
 /// Period of the loop.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_PERIOD: Duration = Duration::from_millis(10);
 /// Time after which a loop that has not run counts as hung, upon which the heartbeat stops (s).
 const HUNG_S: f64 = 0.1;
 
@@ -112,7 +112,7 @@ impl ControlLoop {
         while outcome.is_ok() && !shutdown.is_requested() {
             self.liveness.beat();
             outcome = self.tick();
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
         self.clients.cancel_move();
         self.operator_lease.close(tokio);

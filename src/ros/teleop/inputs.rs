@@ -14,7 +14,7 @@ use crate::ros::node::qos;
 use crate::ros::node::runtime::Runtime;
 use crate::ros::node::services::Handles;
 use crate::teleop::input_device::{InputDevice, InputReading};
-use crate::teleop::joystick::{Joypad, Joystick};
+use crate::teleop::joystick::{Joystick, JoystickControls};
 use crate::teleop::keyboard::KeyboardDevice;
 use crate::teleop::leader::LeaderDevice;
 use crate::teleop::mapping::{Command, Input, Leader, Mapping, Pad as PadMapping, Pose as PoseMapping};
@@ -133,7 +133,7 @@ fn hear_pad<D: Send + 'static>(
     node: &Node,
     mapping: &PadMapping,
     device: Arc<Mutex<D>>,
-    pad: fn(&mut D) -> &mut Joypad,
+    pad: fn(&mut D) -> &mut JoystickControls,
     steady: Steady,
 ) -> Result<Box<dyn Any + Send + Sync>, RclrsError> {
     let topic = mapping.topic.as_str().qos(qos::images());

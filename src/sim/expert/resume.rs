@@ -27,11 +27,11 @@ const AT_REST: f64 = 0.02;
 /// Horizontal distance to the block within which the tool goes straight down, rotating on the way (m).
 const OVER_GRASP: f64 = 0.016;
 /// Horizontal distance to the block within which fingers below its top would push it (m).
-const BESIDE: f64 = 0.09;
+const PUSH_DISTANCE_M: f64 = 0.09;
 /// Horizontal distance to the goal within which the block goes straight down, rotating on the way (m).
 const OVER_GOAL: f64 = 0.020;
 /// Horizontal distance from an obstacle within which the carried block, or a finger beside it, could touch it (m).
-const BESIDE_OBSTACLE: f64 = 0.05;
+const OBSTACLE_DISTANCE_M: f64 = 0.05;
 /// Tolerance of the height at which the block counts as placed (m).
 const RESTING: f64 = 0.006;
 /// Opening by which fingers have to be closer than the block's width to have missed it.
@@ -147,7 +147,7 @@ impl<'a> View<'a> {
                 Form::Cylinder([radius, height]) => ([radius; 2], height),
             };
             let [along, across] = on_rotated_axes(prop.yaw, [self.block.x - x, self.block.y - y]);
-            let near = along.abs() < half_x + BESIDE_OBSTACLE && across.abs() < half_y + BESIDE_OBSTACLE;
+            let near = along.abs() < half_x + OBSTACLE_DISTANCE_M && across.abs() < half_y + OBSTACLE_DISTANCE_M;
             if near { z + half_height } else { 0.0 }
         });
         tops.fold(0.0, f64::max)
@@ -190,7 +190,7 @@ impl<'a> View<'a> {
             let path = begin(1.0);
             let path = if off < OVER_GRASP && !missed {
                 path
-            } else if self.tool.z - TIP < top && off < BESIDE {
+            } else if self.tool.z - TIP < top && off < PUSH_DISTANCE_M {
                 path.to(Self::above(self.tool, hover), 0.0, 0.0).to(
                     Self::above(grasp, hover),
                     self.grasp_yaw,

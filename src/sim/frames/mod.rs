@@ -20,7 +20,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::camera::CameraRenderer;
-use super::collect::{Beside, CollectError};
+use super::collect::{CollectError, RowCallback};
 use super::config::SimConfig;
 use super::expert::STEP_PERIOD_S;
 use super::tasks::Task;
@@ -62,7 +62,7 @@ pub struct FrameOrder {
     /// Number of threads that render; the result does not depend on it.
     pub jobs: usize,
     /// Writer of additional data beside the rows.
-    pub beside: Option<Arc<Beside>>,
+    pub beside: Option<Arc<RowCallback>>,
 }
 
 /// Counts of the written frames.
@@ -190,7 +190,7 @@ fn render(order: &FrameOrder, number: u64, renderer: &mut CameraRenderer) -> Ren
     renderer.begin_episode(&frame.snapshot, number)?;
     let pictures = renderer.pictures(&frame.snapshot, order.images)?;
     if let Some(beside) = &order.beside {
-        beside(&frame.snapshot, &pictures).map_err(CollectError::Beside)?;
+        beside(&frame.snapshot, &pictures).map_err(CollectError::RowCallback)?;
     }
     let whole = Whole {
         task: frame.situation.instruction.clone(),

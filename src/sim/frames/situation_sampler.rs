@@ -34,7 +34,7 @@ const REST_SHARE: f64 = 0.3;
 /// Range of other start positions of the tool: x, y and z (m).
 const START_M: [[f64; 2]; 3] = [[0.22, 0.42], [-0.22, 0.22], [0.12, 0.32]];
 /// Range of the tool's position in a recovery (m).
-const ANYWHERE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
+const RECOVERY_RANGE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
 /// Half of the recoveries begin within this distance of the block along x and y, and up to twice as high above it (m).
 const BESIDE_M: f64 = 0.06;
 /// Largest rotation of the tool about the vertical at the start (rad).
@@ -216,13 +216,13 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: TaskLayout, random: &
         true => 0.0,
         false => 1.0,
     };
-    let mut place = within(&ANYWHERE_M, random);
+    let mut place = within(&RECOVERY_RANGE_M, random);
     let [x, y, z] = layout.object.position;
     if random.random_bool(0.5) {
         let mut near = |reach: f64| random.random_range(-reach..reach);
         place = Vector3::new(x + near(BESIDE_M), y + near(BESIDE_M), z + near(BESIDE_M) + BESIDE_M);
     }
-    place.z = place.z.max(ANYWHERE_M[2][0]);
+    place.z = place.z.max(RECOVERY_RANGE_M[2][0]);
     let beside = |half: f64, px: f64, py: f64| (place.x - px).abs().max((place.y - py).abs()) < half;
     let over_block = beside(FINGERS_M, x, y);
     let stand = layout.props.iter().find(|prop| prop.name == "pedestal");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::ask::{self, SceneQuestion};
 use crate::dataset::frame::ImageMode;
-use crate::sim::camera::{Photographer, View};
+use crate::sim::camera::{SceneRenderer, View};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
 use crate::sim::scene_sampler::{SampledScene, sample_scene};
@@ -44,7 +44,7 @@ pub struct Order {
 
 /// Counts of the written questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct QuestionCounts {
     /// Number of scenes.
     pub scenes: usize,
     /// Number of questions to train on.
@@ -81,7 +81,7 @@ pub fn write(
     order: &Order,
     out: &Path,
     mut told: impl FnMut(usize),
-) -> Result<Written, WriteError> {
+) -> Result<QuestionCounts, WriteError> {
     let images = out.join(IMAGES);
     std::fs::create_dir_all(&images).map_err(refused(&images))?;
     let _lock = WriterLock::acquire(out)?;
@@ -95,7 +95,7 @@ pub fn write(
         let sampled = sample_scene(config, order.seed, number as u64)?;
         let photographer = match &mut photographer {
             Some(photographer) => photographer,
-            none => none.insert(Photographer::new(&sampled.snapshot)?),
+            none => none.insert(SceneRenderer::new(&sampled.snapshot)?),
         };
         let mut names = Vec::with_capacity(order.views.len());
         for view in &order.views {
@@ -127,7 +127,7 @@ pub fn write(
         let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join(",\n");
         std::fs::write(&path, format!("[\n{text}\n]\n")).map_err(refused(&path))?;
     }
-    Ok(Written {
+    Ok(QuestionCounts {
         scenes: number,
         trained: trained.len(),
         held_out: held.len(),

@@ -30,7 +30,7 @@ pub const SOURCE: &str = "teleop";
 /// Time after its observation within which a chunk may start (s).
 const EXPIRY_S: f64 = 0.3;
 /// Maximum time to wait for lease and arm after the deadman was pressed (s).
-const WAIT_S: f64 = 3.0;
+const ENGAGE_TIMEOUT_S: f64 = 3.0;
 
 /// Action to take now.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,7 +165,7 @@ impl TeleopSession {
             return Ok(self.give_up(fault.clone()));
         }
         if let SessionState::Waiting { since } = self.state {
-            let late = now.seconds_since(since) > WAIT_S;
+            let late = now.seconds_since(since) > ENGAGE_TIMEOUT_S;
             match arm::ready(arm, lease, now) {
                 Ok((arm, _)) => {
                     if let Err(why) = self.engage(reading, arm) {
@@ -174,7 +174,7 @@ impl TeleopSession {
                 }
                 Err(Wait::Lease) if !late => return Ok(SessionStep::Acquire),
                 Err(Wait::For(why)) if late => {
-                    return Ok(self.give_up(format!("waited {WAIT_S} s in vain: {why}")));
+                    return Ok(self.give_up(format!("waited {ENGAGE_TIMEOUT_S} s in vain: {why}")));
                 }
                 Err(Wait::Never(why)) => return Ok(self.give_up(why)),
                 Err(Wait::Lease) => return Ok(self.give_up("the lease was not granted".into())),

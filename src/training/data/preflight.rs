@@ -21,7 +21,7 @@ use crate::training::error::RunError;
 /// Number of rows of each dataset, and of conversations, whose images are decoded.
 const SAMPLED: usize = 48;
 /// Maximum number of problems that are named.
-const SHOWN: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Checks the instructions of all datasets with the prompts that training builds from them.
 ///
@@ -173,11 +173,11 @@ pub fn require_answers(feed: &VlmBatches) -> Result<(), RunError> {
 fn shown(problems: &[String]) -> String {
     let mut shown = problems
         .iter()
-        .take(SHOWN)
+        .take(MAX_LISTED)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join("; ");
-    if let more @ 1.. = problems.len().saturating_sub(SHOWN) {
+    if let more @ 1.. = problems.len().saturating_sub(MAX_LISTED) {
         shown += &format!("; and {more} more");
     }
     shown

@@ -18,7 +18,7 @@ use crate::contract::{Contract, Data, Model};
 use crate::model::config::{HiddenTap, PromptStyle, Proprio, ThinkVlaConfig};
 use crate::model::error::ModelError;
 use crate::model::thinkvla::prompt::encode;
-use normalisation::OfRun;
+use normalisation::RunStatistics;
 use settings::StarVlaSettings;
 
 /// Token of the action queries.
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest,
     let (tag, statistics) = statistics.choose(&run, options.tag.as_deref())?;
     let chunk_len = settings.chunk_len()?;
     let mut notes = std::mem::take(&mut settings.notes);
-    let of_run = OfRun {
+    let of_run = RunStatistics {
         tag,
         statistics,
         mixture: settings.run.datasets.vla_data.data_mix.as_deref(),

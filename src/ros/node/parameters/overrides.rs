@@ -12,13 +12,13 @@ use super::error::{ParameterError, UnknownParameter};
 use super::file::{self, flatten, matches, sections_of, yaml};
 
 /// Parameters that every node has.
-const OF_EVERY_NODE: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+const COMMON_PARAMETERS: [&str; 2] = ["use_sim_time", "start_type_description_service"];
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
 const MISSPELT: usize = 2;
 
 /// A parameter given to a node.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Given {
+pub struct ParameterAssignment {
     /// Name of the parameter.
     pub name: String,
     /// File or argument that gives it.
@@ -35,7 +35,7 @@ pub struct Given {
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     arguments: Vec<String>,
-    given: Vec<Given>,
+    given: Vec<ParameterAssignment>,
     /// Values of `--params-file` and `-p` that apply to this node.
     read: Vec<String>,
     /// Warnings for the user.
@@ -95,7 +95,7 @@ impl Overrides {
         let mut warnings = Vec::new();
         for given in &self.given {
             let name = given.name.as_str();
-            if known.contains(&name) || OF_EVERY_NODE.contains(&name) || name.starts_with("qos_overrides.") {
+            if known.contains(&name) || COMMON_PARAMETERS.contains(&name) || name.starts_with("qos_overrides.") {
                 continue;
             }
             let nearest = known.iter().min_by_key(|known| levenshtein(known, name));
@@ -131,13 +131,14 @@ impl Overrides {
             let honoured = pattern == "/**" || pattern == node;
             let mut named = Vec::new();
             flatten("", parameters, &mut named);
-            self.given.extend(named.into_iter().map(|(name, value)| Given {
-                name,
-                source: path.to_owned(),
-                shared: pattern.contains('*'),
-                value: yaml(&value),
-                honoured,
-            }));
+            self.given
+                .extend(named.into_iter().map(|(name, value)| ParameterAssignment {
+                    name,
+                    source: path.to_owned(),
+                    shared: pattern.contains('*'),
+                    value: yaml(&value),
+                    honoured,
+                }));
         }
         if !sections.is_empty() && self.given.len() == before {
             let names: Vec<_> = sections.iter().map(|(pattern, _)| pattern.as_str()).collect();
@@ -164,7 +165,7 @@ impl Overrides {
             None => name,
         };
         self.read.push(assignment.to_owned());
-        self.given.push(Given {
+        self.given.push(ParameterAssignment {
             name: name.to_owned(),
             source: format!("-p {assignment}"),
             shared: false,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::generate::chat_labels::{ConversationTurn, UserPart};
 
-use super::rows::{OneOrMore, Row, Said};
+use super::rows::{OneOrMore, Row, RowTurn};
 
 /// Marker of an image in Qwen-VL's finetuning files.
 const IMAGE: &str = "<image>";
@@ -162,7 +162,7 @@ impl Row {
 
 /// Splits a user's turn into images and texts; in SpatialReasoner's table the image comes first, wherever its marker
 /// stands.
-fn parts(said: &Said, image_first: bool) -> Vec<UserPart> {
+fn parts(said: &RowTurn, image_first: bool) -> Vec<UserPart> {
     let mut parts = Vec::new();
     for (number, text) in said.value.split(IMAGE).enumerate() {
         if number > 0 {

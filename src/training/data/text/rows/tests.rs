@@ -8,14 +8,14 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 
-fn said(from: &str, value: &str) -> Said {
-    Said {
+fn said(from: &str, value: &str) -> RowTurn {
+    RowTurn {
         from: from.into(),
         value: value.into(),
     }
 }
 
-fn conversations(rows: &[&[Said]]) -> ArrayRef {
+fn conversations(rows: &[&[RowTurn]]) -> ArrayRef {
     let field = |name| Field::new(name, DataType::Utf8, true);
     let fields = vec![field("from"), field("value")];
     let turn = StructBuilder::new(
