@@ -240,7 +240,7 @@ mod tests {
         features(&[Some(point); OF_PATCH], 256)
     }
 
-    fn sky(channels: usize) -> Vec<f32> {
+    fn no_hit(channels: usize) -> Vec<f32> {
         features(&[None; OF_PATCH], channels)
     }
 
@@ -265,12 +265,12 @@ mod tests {
     #[test]
     fn all_are_equally_long_and_what_is_far_is_like_no_place() {
         let norm = |of: &[f32]| of.iter().map(|v| v * v).sum::<f32>().sqrt();
-        let sky = sky(256);
+        let no_hit = no_hit(256);
         for place in [[0.3, -0.1, 0.02], [-0.2, 0.9, -0.7]] {
-            assert_relative_eq!(norm(&at(place)), norm(&sky), epsilon = 1e-3);
-            assert_eq!(cosine(&at(place), &sky), 0.0);
+            assert_relative_eq!(norm(&at(place)), norm(&no_hit), epsilon = 1e-3);
+            assert_eq!(cosine(&at(place), &no_hit), 0.0);
         }
-        assert_eq!(at([3.0, 0.0, 0.0]), sky);
+        assert_eq!(at([3.0, 0.0, 0.0]), no_hit);
         for (channels, side) in [(MIN_CHANNELS, 1), (24, 1), (40, 2), (159, 3), (250, 4), (2048, 4)] {
             let features_of = RayFeatures {
                 channels,
@@ -292,7 +292,7 @@ mod tests {
         });
         let differs: Vec<usize> = features(&rays, 256)
             .iter()
-            .zip(sky(256))
+            .zip(no_hit(256))
             .enumerate()
             .filter(|(_, (a, b))| *a != b)
             .map(|(channel, _)| channel / 16)

@@ -114,17 +114,17 @@ pub enum DiagnosisError {
     Folder(#[from] std::io::Error),
 }
 
-/// Runs all parts; calls `tell` with the name of each part as it begins. Frames are written to a temporary folder.
+/// Runs all parts; calls `progress` with the name of each part as it begins. Frames are written to a temporary folder.
 ///
 /// # Errors
 /// When the checkpoint does not fit the simulated robot, nothing can be rendered, or the disk refuses.
 pub fn diagnose(
     options: &DiagnosisOptions<'_>,
-    mut tell: impl FnMut(&'static str),
+    mut progress: impl FnMut(&'static str),
 ) -> Result<Diagnosis, DiagnosisError> {
     let folder = tempfile::tempdir()?;
     let mut compared = |kind: FrameKind| -> Result<OpenLoop, DiagnosisError> {
-        tell(kind.name());
+        progress(kind.name());
         let root = folder.path().join(kind.name());
         let viewer = load(options)?;
         let order = order(options, kind, viewer.chunk_len())?;
@@ -140,7 +140,7 @@ pub fn diagnose(
     let choosing = compared(FrameKind::Pointing)?;
     let acting = compared(FrameKind::Expert)?;
     let recovering = compared(FrameKind::Recovery)?;
-    tell("seeing");
+    progress("seeing");
     Ok(Diagnosis {
         seeing: measure_geometry(options)?,
         choosing,

@@ -158,7 +158,7 @@ impl SceneRenderer {
 /// All cameras of the scene; their OpenGL context is created with the first picture.
 #[derive(Default)]
 pub struct CameraRenderer {
-    photographer: Option<SceneRenderer>,
+    renderer: Option<SceneRenderer>,
 }
 
 impl CameraRenderer {
@@ -167,9 +167,9 @@ impl CameraRenderer {
     /// # Errors
     /// When no OpenGL context can be created, or it fails.
     pub fn render(&mut self, at: &Snapshot) -> Result<[RgbImage; 2], SimError> {
-        let photographer = self.open(at)?;
+        let renderer = self.open(at)?;
         let mut picture = |view| {
-            let pixels = photographer.take(at, view)?.to_vec();
+            let pixels = renderer.take(at, view)?.to_vec();
             RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| SimError::Render(e.to_string()))
         };
         Ok([picture(View::Top)?, picture(View::Wrist)?])
@@ -180,9 +180,9 @@ impl CameraRenderer {
     /// # Errors
     /// When no OpenGL context can be created, or it fails, or a picture cannot be encoded.
     pub fn pictures(&mut self, at: &Snapshot, mode: ImageMode) -> Result<Vec<Picture>, SimError> {
-        let photographer = self.open(at)?;
+        let renderer = self.open(at)?;
         View::ALL
-            .map(|view| photographer.picture(at, view, mode))
+            .map(|view| renderer.picture(at, view, mode))
             .into_iter()
             .collect()
     }
@@ -197,8 +197,8 @@ impl CameraRenderer {
     }
 
     fn open(&mut self, at: &Snapshot) -> Result<&mut SceneRenderer, SimError> {
-        match &mut self.photographer {
-            Some(photographer) => Ok(photographer),
+        match &mut self.renderer {
+            Some(renderer) => Ok(renderer),
             none => Ok(none.insert(SceneRenderer::new(at)?)),
         }
     }

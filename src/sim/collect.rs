@@ -37,7 +37,7 @@ pub struct Collection {
     /// Format of the pictures in the rows.
     pub images: ImageMode,
     /// Writer of additional data beside the rows.
-    pub beside: Option<Arc<RowCallback>>,
+    pub row_callback: Option<Arc<RowCallback>>,
 }
 
 /// Callback for each row, with the rendered state and its pictures, before the row is known to be saved. An error ends
@@ -149,7 +149,7 @@ impl Collector {
             arm,
             task,
             images,
-            beside,
+            row_callback,
         } = self.collection.clone();
         let id = EpisodeId { task, variation, seed };
         writer.begin(&tasks::layout(&sim, id)?.instruction)?;
@@ -159,7 +159,7 @@ impl Collector {
             next: None,
             period,
             images,
-            beside,
+            row_callback,
             renderer: &mut self.renderer,
         };
         let mut dwell = Dwell::default();
@@ -199,7 +199,7 @@ struct EpisodeSampler<'a> {
     next: Option<f64>,
     period: f64,
     images: ImageMode,
-    beside: Option<Arc<RowCallback>>,
+    row_callback: Option<Arc<RowCallback>>,
     renderer: &'a mut CameraRenderer,
 }
 
@@ -233,8 +233,8 @@ impl EpisodeSampler<'_> {
     fn take(&mut self, moment: &EpisodeMoment<'_>) -> Result<Vec<Picture>, CollectError> {
         let snapshot = moment.episode_world.world.snapshot();
         let pictures = self.renderer.pictures(&snapshot, self.images)?;
-        if let Some(beside) = &self.beside {
-            beside(&snapshot, &pictures).map_err(CollectError::RowCallback)?;
+        if let Some(row_callback) = &self.row_callback {
+            row_callback(&snapshot, &pictures).map_err(CollectError::RowCallback)?;
         }
         Ok(pictures)
     }

@@ -41,7 +41,7 @@ impl ClockWatch {
     }
 
     /// Compares both clocks; to be called once a tick.
-    pub(super) fn look(&mut self, now: Now) -> ClockProgress {
+    pub(super) fn update(&mut self, now: Now) -> ClockProgress {
         let gone = now.ros.seconds_since(self.last.ros);
         let ahead = gone - now.steady.seconds_since(self.last.steady);
         self.last = now;
@@ -64,17 +64,17 @@ impl ClockWatch {
 }
 
 /// Error message for a ROS clock that has stood still for `still` (s).
-pub(super) fn standing_still(still: f64) -> String {
+pub(super) fn clock_stopped(still: f64) -> String {
     format!("expected ROS time to go forward, found it standing still for {still:.3} s")
 }
 
 impl<D: Driver> Supervisor<D> {
     /// Ends a plan whose times are no longer valid. After a jump everything stamped in ROS time is dropped.
     pub(super) fn watch_clock(&mut self, now: Now) {
-        let course = self.clock.look(now);
+        let course = self.clock.update(now);
         let reason = match course {
             ClockProgress::Forward => return,
-            ClockProgress::Still(still) if self.mode == ArmMode::Executing => standing_still(still),
+            ClockProgress::Still(still) if self.mode == ArmMode::Executing => clock_stopped(still),
             ClockProgress::Still(_) => return,
             ClockProgress::Back(seconds) => format!("expected ROS time to go forward, found it {seconds:.3} s back"),
             ClockProgress::Ahead(seconds) => {
@@ -84,9 +84,9 @@ impl<D: Driver> Supervisor<D> {
         if matches!(course, ClockProgress::Back(_) | ClockProgress::Ahead(_)) {
             self.executor.restart(now.ros, self.gate.motion().position);
         }
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, EventKind::Held, Check::Clock, || {
-            format!("{told}; observations have to be made anew")
+            format!("{cause}; observations have to be made anew")
         });
         if self.mode == ArmMode::Executing {
             self.begin_braking(AfterRest::Hold, reason, now);
@@ -107,7 +107,7 @@ mod tests {
         };
         let mut watch = ClockWatch::new(at(0));
         (1..=ticks)
-            .map(|tick| (tick, watch.look(at(tick))))
+            .map(|tick| (tick, watch.update(at(tick))))
             .filter(|(_, course)| *course != ClockProgress::Forward)
             .collect()
     }

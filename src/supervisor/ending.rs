@@ -28,9 +28,9 @@ impl<D: Driver> Supervisor<D> {
             "expected a tick every {:.3} s, found {gap:.3} s without one",
             self.config.period()
         );
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, EventKind::Held, Check::Period, || {
-            format!("{told}; the plan is dropped and the arm taken to rest, look for what keeps the machine busy")
+            format!("{cause}; the plan is dropped and the arm taken to rest, look for what keeps the machine busy")
         });
         self.begin_braking(AfterRest::Hold, reason, now);
     }
@@ -53,9 +53,9 @@ impl<D: Driver> Supervisor<D> {
         let Some((check, reason)) = stale.or_else(|| self.unfollowed(now)) else {
             return;
         };
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, EventKind::Fault, check, || {
-            format!("{told}; braking, then a fault is latched")
+            format!("{cause}; braking, then a fault is latched")
         });
         self.begin_braking(AfterRest::Fault, reason, now);
     }
@@ -152,9 +152,9 @@ impl<D: Driver> Supervisor<D> {
         } else {
             EventKind::Fault
         };
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, kind, check, || {
-            format!("{told}; latched, reset the fault and arm again")
+            format!("{cause}; latched, reset the fault and arm again")
         });
         if mode == ArmMode::Stopped && (self.mode == ArmMode::Fault || self.is_failing()) {
             let fault = std::mem::take(&mut self.reason);
@@ -170,12 +170,12 @@ impl<D: Driver> Supervisor<D> {
 
     /// Raises an event that a stop was not sent; returns its message.
     pub(super) fn stop_not_sent(&mut self, error: &ArmError, now: Now) -> String {
-        let told = format!("a stop was not sent: {error}");
-        let message = told.clone();
+        let message = format!("a stop was not sent: {error}");
+        let copy = message.clone();
         self.gate
             .events
-            .push(now.steady, EventKind::Fault, Check::Driver, || message);
-        told
+            .push(now.steady, EventKind::Fault, Check::Driver, || copy);
+        message
     }
 
     /// Ends all commands and latches a fault, as [`Supervisor::latch`].

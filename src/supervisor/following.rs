@@ -17,7 +17,7 @@ const UNCHANGED_RAD: f64 = 1e-9;
 
 impl<D: Driver> Supervisor<D> {
     pub(super) fn follow_plan(&mut self, frame: Frame, now: Now) {
-        if !self.is_taken_up(now) {
+        if !self.is_anchored(now) {
             return;
         }
         let Some(observed) = self.executor.observed() else {
@@ -122,7 +122,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     pub(super) fn follow_move(&mut self, frame: Frame, now: Now) {
-        if !self.is_taken_up(now) {
+        if !self.is_anchored(now) {
             return;
         }
         let Some(named_move) = &self.named_move else {

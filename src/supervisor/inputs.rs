@@ -1,6 +1,6 @@
 //! Inputs: joint states, driver errors, the ROS graph, heartbeats and chunks.
 
-use super::clock::standing_still;
+use super::clock::clock_stopped;
 use super::{AfterRest, ArmMode, ErrorChannel, Refusal, Supervisor};
 use crate::contract::ActionSpace;
 use crate::control::chunk::ActionChunk;
@@ -95,10 +95,10 @@ impl<D: Driver> Supervisor<D> {
         }
         if let Err(not_ready) = ready {
             let message = not_ready.to_string();
-            let told = message.clone();
+            let copy = message.clone();
             self.gate
                 .events
-                .push(now.steady, EventKind::Fault, Check::Publishers, || told);
+                .push(now.steady, EventKind::Fault, Check::Publishers, || copy);
             self.begin_braking(AfterRest::Fault, message, now);
         }
     }
@@ -231,7 +231,7 @@ impl<D: Driver> Supervisor<D> {
             return Err((Check::Fresh, stale.to_string()));
         }
         if let Some(still) = self.clock.still(now.steady) {
-            let message = standing_still(still);
+            let message = clock_stopped(still);
             return Err((Check::Clock, format!("{message}; no observation has an age")));
         }
         if self.mode == ArmMode::Holding {

@@ -220,8 +220,8 @@ impl<D: Driver> Supervisor<D> {
 
     fn refuse(&mut self, check: Check, message: String, now: Now) -> Refusal {
         self.counters.refusals += 1;
-        let told = message.clone();
-        self.gate.events.push(now.steady, EventKind::Refused, check, || told);
+        let copy = message.clone();
+        self.gate.events.push(now.steady, EventKind::Refused, check, || copy);
         Refusal { check, message }
     }
 }

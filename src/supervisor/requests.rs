@@ -1,6 +1,6 @@
 //! Requests: the lease, arming, stopping, resetting, and named moves.
 
-use super::clock::standing_still;
+use super::clock::clock_stopped;
 use super::starting::outside;
 use super::{AfterRest, ArmMode, Refusal, Supervisor};
 use crate::control::event::{Check, EventKind};
@@ -34,10 +34,10 @@ impl<D: Driver> Supervisor<D> {
                 self.gate.watchdog.heartbeat_received(now.steady);
                 if let Some(from) = preempted {
                     let reason = format!("{source} took the lease from {}", from.source);
-                    let told = reason.clone();
+                    let copy = reason.clone();
                     self.gate
                         .events
-                        .push(now.steady, EventKind::Held, Check::Lease, || told);
+                        .push(now.steady, EventKind::Held, Check::Lease, || copy);
                     self.end_motion_of_lease(reason, now);
                 }
                 Ok(id)
@@ -128,7 +128,7 @@ impl<D: Driver> Supervisor<D> {
             );
         }
         if let Some(still) = self.clock.still(now.steady) {
-            let message = standing_still(still);
+            let message = clock_stopped(still);
             return refused(format!("{message}; start what publishes /clock again"));
         }
         if self.measured.is_some() && self.state_stamp == Time::default() {

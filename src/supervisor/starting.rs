@@ -60,18 +60,18 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Prepares an arm that gets no commands for a motion. A displaced arm that moves keeps its last command until it rests:
-    /// [`Supervisor::is_taken_up`] waits for that.
+    /// [`Supervisor::is_anchored`] waits for that.
     pub(super) fn prepare_start(&mut self, now: Now) -> Result<(), (Check, String)> {
         if self.is_unsettled(now) {
             self.check_unmoved()?;
             self.executor.rest(self.gate.motion().position, self.last_tick);
             return Ok(());
         }
-        self.take_up_rest(self.last_tick)
+        self.anchor_at_rest(self.last_tick)
     }
 
     /// Sets a resting arm to its measured position; a motion continues from there after the tick at `last_tick`.
-    fn take_up_rest(&mut self, last_tick: Steady) -> Result<(), (Check, String)> {
+    fn anchor_at_rest(&mut self, last_tick: Steady) -> Result<(), (Check, String)> {
         self.check_unmoved()?;
         if let Some(measured) = self.displaced() {
             let back = self.gate.motion().position - measured;
@@ -90,7 +90,7 @@ impl<D: Driver> Supervisor<D> {
     /// Checks again before the first command of a motion: a motion whose arm has been displaced since, or had to be waited for,
     /// starts anew from the measured position. Returns false if the arm is still waited for, or if the motion cannot start
     /// and has ended.
-    pub(super) fn is_taken_up(&mut self, now: Now) -> bool {
+    pub(super) fn is_anchored(&mut self, now: Now) -> bool {
         if !self.starting {
             return true;
         }
@@ -103,7 +103,7 @@ impl<D: Driver> Supervisor<D> {
             return true;
         }
         let outcome = self
-            .take_up_rest(now.steady.offset_secs(-self.config.period()))
+            .anchor_at_rest(now.steady.offset_secs(-self.config.period()))
             .and_then(|()| self.start_anew(has_waited, now));
         if let Err((check, message)) = outcome {
             self.refuse(check, message.clone(), now);

@@ -51,7 +51,7 @@ impl JoystickControls {
         self.pressed = pressed;
         self.freshness.good(now);
         if !self.held() {
-            self.freshness.forgive();
+            self.freshness.clear_fault();
         }
     }
 

@@ -68,7 +68,7 @@ impl LeaderDevice {
                 self.opening = opening;
                 self.freshness.good(now);
                 if !self.pad.held() {
-                    self.freshness.forgive();
+                    self.freshness.clear_fault();
                 }
             }
             Err(why) => self.freshness.bad(now, why.to_string()),

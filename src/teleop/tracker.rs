@@ -41,7 +41,7 @@ impl Tracker {
     /// Handles a pose message; `Err` if it holds no valid pose.
     pub fn received(&mut self, frame_id: &str, pose: Result<Pose, impl Display>, now: Time) {
         if !self.pad.held() {
-            self.freshness.forgive();
+            self.freshness.clear_fault();
         }
         if !self.frame_id.is_empty() && frame_id != self.frame_id {
             let why = format!("expected poses in frame {:?}, found {frame_id:?}", self.frame_id);
@@ -77,7 +77,7 @@ impl Tracker {
 impl InputDevice for Tracker {
     fn read(&mut self, now: Time) -> InputReading {
         if !self.pad.held() {
-            self.freshness.forgive();
+            self.freshness.clear_fault();
         }
         InputReading {
             held: self.pad.held(),

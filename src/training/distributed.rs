@@ -58,7 +58,7 @@ impl ProcessGroup {
             )));
         }
         // torchrun's agent has a store of its own, and restarts the group after a failure.
-        let agent = env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|said| said == "True");
+        let agent = env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|value| value == "True");
         let attempt = env::var("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
         let meeting = Rendezvous {
             host: variable("MASTER_ADDR")?,
@@ -103,7 +103,7 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// When there is no GPU for this process, or it cannot be used together with the others'.
-    pub fn settle(&mut self, device: Device) -> Result<Device, RunError> {
+    pub fn assign_device(&mut self, device: Device) -> Result<Device, RunError> {
         let Some(group) = &mut self.group else {
             return Ok(device);
         };

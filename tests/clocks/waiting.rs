@@ -146,7 +146,7 @@ fn rates_and_repeated_events_are_counted_in_steady_time() {
             rig.supervisor.on_malformed_state("no state", rig.now);
             rig.tick();
         }
-        let told = rig.events.iter().filter(|event| event.check == Check::State);
-        assert_eq!(told.count(), 3, "{clock:?}");
+        let reports = rig.events.iter().filter(|event| event.check == Check::State);
+        assert_eq!(reports.count(), 3, "{clock:?}");
     }
 }

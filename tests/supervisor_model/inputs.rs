@@ -32,7 +32,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         )
 }
 
-pub(super) fn happening() -> impl Strategy<Value = ModelInput> {
+pub(super) fn input() -> impl Strategy<Value = ModelInput> {
     use ModelInput::*;
     prop_oneof![
         12 => (1..25u8).prop_map(Ticks),

@@ -11,7 +11,7 @@ mod inputs;
 use std::cell::Cell;
 
 use arm_rig::{PERIOD, Rig, config, steps};
-use inputs::happening;
+use inputs::input;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
@@ -146,7 +146,7 @@ impl<'a> Model<'a> {
         let frame = self.rig.sent().get(self.frames).map(|(_, joints)| *joints);
         self.frames = self.rig.sent().len();
         let Some(frame) = frame else {
-            return self.look();
+            return self.check();
         };
         add(&self.tally.frames);
         prop_assert!(before.is_moving(), "a command left while {before}");
@@ -175,14 +175,14 @@ impl<'a> Model<'a> {
                 prop_assert!(share <= 1.02, "{share} of the acceleration limit");
             }
         }
-        self.look()
+        self.check()
     }
 
     /// Checks the events, and compares mode and frames with what the model permits.
-    fn look(&mut self) -> Result<(), TestCaseError> {
-        let told = self.rig.supervisor.event_tally();
-        prop_assert!(!told.contains_key(&(EventKind::Fault, Check::Verify)));
-        let faults = told.iter().filter(|((kind, _), _)| *kind == EventKind::Fault);
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        let events = self.rig.supervisor.event_tally();
+        prop_assert!(!events.contains_key(&(EventKind::Fault, Check::Verify)));
+        let faults = events.iter().filter(|((kind, _), _)| *kind == EventKind::Fault);
         let faults = faults.map(|(_, count)| *count).sum();
         if faults > self.faults {
             self.ending = self.ending.max(Ending::Fault);
@@ -221,10 +221,10 @@ impl<'a> Model<'a> {
         drop(self.rig.supervisor.on_chunk(chunk, self.rig.now));
     }
 
-    fn happen(&mut self, happening: ModelInput) -> Result<(), TestCaseError> {
+    fn apply(&mut self, input: ModelInput) -> Result<(), TestCaseError> {
         let now = self.rig.now;
         let supervisor = &mut self.rig.supervisor;
-        match happening {
+        match input {
             ModelInput::Ticks(count) => {
                 for _ in 0..count {
                     self.tick()?;
@@ -295,7 +295,7 @@ impl<'a> Model<'a> {
             ModelInput::Lag(lag) => self.rig.lag = lag,
             ModelInput::Push(rad) => self.rig.joints += Joints::repeat(rad),
             ModelInput::Recover => {
-                for happening in [
+                for input in [
                     ModelInput::Heartbeat(true),
                     ModelInput::Deaf(false),
                     ModelInput::Frozen(false),
@@ -308,11 +308,11 @@ impl<'a> Model<'a> {
                     ModelInput::Reset,
                     ModelInput::Arm,
                 ] {
-                    self.happen(happening)?;
+                    self.apply(input)?;
                 }
             }
         }
-        self.look()
+        self.check()
     }
 }
 
@@ -323,13 +323,13 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
         failure_persistence: None,
         ..Config::default()
     });
-    let sequences = prop::collection::vec(happening(), 1..60);
+    let sequences = prop::collection::vec(input(), 1..60);
     let outcome = runner.run(&sequences, |happenings| {
         let mut model = Model::new(&tally);
         // Recovers first, so that sequences are more likely to reach a moving arm.
-        model.happen(ModelInput::Recover)?;
-        for happening in happenings {
-            model.happen(happening)?;
+        model.apply(ModelInput::Recover)?;
+        for input in happenings {
+            model.apply(input)?;
         }
         Ok(())
     });
@@ -352,9 +352,9 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
 fn the_model_knows_a_still_chunk_that_is_followed() {
     let tally = Tally::default();
     let mut model = Model::new(&tally);
-    model.happen(ModelInput::Recover).unwrap();
+    model.apply(ModelInput::Recover).unwrap();
     let chunk = model.rig.chunk(ActionSpace::Ee7, steps(5, [0.0; 7]));
     model.rig.supervisor.on_chunk(chunk, model.rig.now).unwrap();
-    model.happen(ModelInput::Ticks(20)).unwrap();
+    model.apply(ModelInput::Ticks(20)).unwrap();
     assert_eq!((tally.frames.get(), tally.starts.get()), (20, 1));
 }

@@ -163,11 +163,11 @@ fn a_disk_full_at_a_checkpoint_is_named_and_nothing_earlier_is_lost() {
         .arg(&fixture.config)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(
-        said.contains("checkpoint of step 5") && said.contains("File too large"),
-        "{said}"
+        message.contains("checkpoint of step 5") && message.contains("File too large"),
+        "{message}"
     );
     assert!(bytes(&fixture.path("out/step-00000003")) == before);
     assert!(!fixture.path("out/step-00000005").exists());

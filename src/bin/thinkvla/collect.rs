@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arm,
         task: arguments.task,
         images,
-        beside: arguments.targets.open()?,
+        row_callback: arguments.targets.open()?,
     });
     let begun = Instant::now();
     let attempts = record(arguments, &mut writer, &mut collector)?;
@@ -120,8 +120,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .with_context(|| format!("write {}", path.display()))?;
     let sheet = out.join("meta/thinkvla/contact_sheet.png");
     draw(&out, &sheet, arguments.task)?;
-    let told = summary(&report, begun.elapsed().as_secs_f64());
-    super::tell(&format!("{told}\n{}\n{}", path.display(), sheet.display()));
+    let text = summary(&report, begun.elapsed().as_secs_f64());
+    super::print_line(&format!("{text}\n{}\n{}", path.display(), sheet.display()));
     if writer.info().total_episodes < arguments.episodes {
         bail!(
             "expected {} successful episodes, found {} in {} attempts",

@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     let rate = SuccessRate::of(done, u32::try_from(count).unwrap_or(u32::MAX));
-    super::tell(&format!(
+    super::print_line(&format!(
         "{rows} rows of {count} episodes in {:.0} s; the policy succeeded in {} ({:.1} % to {:.1} % with 95 % confidence)\n{}",
         begun.elapsed().as_secs_f64(),
         rate.successes,

@@ -52,8 +52,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         jobs: usize::from(arguments.jobs),
     };
     let diagnosis = diagnose(&options, |part| tracing::info!("{part}"))?;
-    let (seconds, machine) = (begun.elapsed().as_secs_f64(), Machine::this());
-    super::tell(&format!("{diagnosis}\n{seconds:.0} s. Machine: {machine}."));
+    let (seconds, machine) = (begun.elapsed().as_secs_f64(), Machine::current());
+    super::print_line(&format!("{diagnosis}\n{seconds:.0} s. Machine: {machine}."));
     if let Some(path) = &arguments.out {
         let written = Written {
             diagnosis,

@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         },
         images: arguments.images.mode(arguments.quality),
         jobs: usize::from(arguments.jobs),
-        beside: arguments.targets.open()?,
+        row_callback: arguments.targets.open()?,
     };
     order.mix.validate()?;
     let mut writer = create_dataset(&arguments.out, order.images, order.steps)?;
@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let pictures = arguments.out.join("meta/thinkvla/contact_sheet.png");
     sheet.sheet.save(&pictures)?;
     let seconds = begun.elapsed().as_secs_f64();
-    super::tell(&format!(
+    super::print_line(&format!(
         "{made} frames in {seconds:.0} s, {:.1} a second; {} in all\n{}\n{}",
         made as f64 / seconds,
         counts.frames,
@@ -136,11 +136,11 @@ impl Sheet {
             return;
         }
         let pictures = row.frames.iter().flat_map(|frame| &frame.pictures);
-        let said = format!("{}: {}", frame.situation.kind.name(), frame.situation.instruction);
+        let text = format!("{}: {}", frame.situation.kind.name(), frame.situation.instruction);
         for (picture, view) in pictures.zip(View::ALL) {
             let mut image = RgbImage::default();
             if picture.decode(&mut image).is_ok() {
-                let _ = self.sheet.show(&format!("{} {line}", view.name()), &said, &image);
+                let _ = self.sheet.show(&format!("{} {line}", view.name()), &text, &image);
             }
         }
     }

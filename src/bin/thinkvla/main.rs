@@ -190,6 +190,6 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// Prints a line. Ignores a closed terminal, which is no reason to stop, least of all an arm.
-fn tell(line: &str) {
+fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

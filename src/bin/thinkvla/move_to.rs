@@ -9,7 +9,7 @@ use thinkvla::ros::client::lease::{LeaseClient, LeaseRequestError, SourcePriorit
 use thinkvla::ros::client::moves::Moves;
 use thinkvla::ros::node::runtime::Runtime;
 
-use super::tell;
+use super::print_line;
 
 /// Name in leases and heartbeats.
 const SOURCE: &str = "thinkvla move";
@@ -76,6 +76,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     });
     runtime.spin()?;
     let outcome = outcome.try_recv().map_err(|_| anyhow!("interrupted; the arm brakes"))?;
-    tell(&outcome.map_err(|why| anyhow!(why))?);
+    print_line(&outcome.map_err(|why| anyhow!(why))?);
     Ok(())
 }

@@ -87,11 +87,11 @@ impl Network {
         }
     }
 
-    fn compare(&self, path: &Path, demand: ParityTolerance) -> Result<ParityReport, ModelError> {
+    fn compare(&self, path: &Path, tolerance: ParityTolerance) -> Result<ParityReport, ModelError> {
         let case = Case::open(path)?;
         match self {
-            Self::Vggt(placement) => compare_vggt(&case, *placement, demand),
-            Self::Backbone(subject) => subject.compare(&case, demand),
+            Self::Vggt(placement) => compare_vggt(&case, *placement, tolerance),
+            Self::Backbone(subject) => subject.compare(&case, tolerance),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Network {
 /// Runs the verb. The exit code is 0 where every tensor is good enough, 1 where one is not, 2 where a case or the
 /// checkpoint cannot be used.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let demand = arguments.demand();
+    let tolerance = arguments.tolerance();
     let network = match Network::load(arguments) {
         Ok(network) => network,
         Err(error) => {
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let mut worst = 0;
     for path in &arguments.cases {
-        match network.compare(path, demand) {
+        match network.compare(path, tolerance) {
             Ok(report) => {
                 // A closed terminal does not change the exit code.
                 let _ = writeln!(std::io::stdout().lock(), "{}\n{report}", path.display());
@@ -125,7 +125,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 impl Arguments {
-    fn demand(&self) -> ParityTolerance {
+    fn tolerance(&self) -> ParityTolerance {
         match (self.tol, self.cosine, self.compute) {
             (None, None, Compute::Float32) => ParityTolerance {
                 deviation: Some(DEVIATION),

@@ -9,7 +9,7 @@ use thinkvla::ros::harness::rollout::{Rollout, RolloutDriver, RolloutPolicy, TAS
 use thinkvla::ros::harness::ros_domain;
 use thinkvla::ros::harness::session::Finished;
 
-use super::tell;
+use super::print_line;
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -84,10 +84,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         command_rate_hz: arguments.command_rate,
         driver,
     };
-    let Finished { value: report, ended } = rollout.run(tell)?;
+    let Finished { value: report, ended } = rollout.run(print_line)?;
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    tell(&format!("\n{report}\n\nreport: {}", path.display()));
+    print_line(&format!("\n{report}\n\nreport: {}", path.display()));
     if let Some(short) = report
         .tasks
         .iter()

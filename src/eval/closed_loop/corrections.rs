@@ -69,7 +69,7 @@ type Trial = (Vec<Whole>, EpisodeOutcome);
 
 impl Corrections {
     /// Runs all trials with copies of one policy, one thread each, and writes a row for each of their chunks. Rows do
-    /// not depend on the number of copies. Calls `tell` with the outcome and the number of rows of each trial.
+    /// not depend on the number of copies. Calls `progress` with the outcome and the number of rows of each trial.
     ///
     /// # Errors
     /// When the disk refuses, or simulator or network fail.
@@ -77,7 +77,7 @@ impl Corrections {
         &self,
         networks: &mut [SimNetwork],
         writer: &mut DatasetWriter,
-        mut tell: impl FnMut(&EpisodeOutcome, usize),
+        mut progress: impl FnMut(&EpisodeOutcome, usize),
     ) -> Result<(), CorrectionError> {
         let mut files = RowFiles::new(writer);
         in_order(
@@ -87,7 +87,7 @@ impl Corrections {
             |(network, renderer), turn| self.drive(network, renderer, turn),
             |driven| -> Result<(), CorrectionError> {
                 let (rows, outcome) = driven?;
-                tell(&outcome, rows.len());
+                progress(&outcome, rows.len());
                 for row in rows {
                     files.push(row)?;
                 }
@@ -160,7 +160,7 @@ impl Corrections {
             velocity: moved / DIFFERENCE_S,
             block: world.object(),
             held: touching.left && touching.right,
-            told: status.gripper,
+            gripper_command: status.gripper,
             opening: world.opening(),
         };
         let path = resume(sim, &moment.episode_world.layout, &from);
@@ -171,7 +171,7 @@ impl Corrections {
         let state = CorrectedState {
             joints: status.measured_joints,
             tool: status.measured_pose,
-            told: status.gripper,
+            gripper_command: status.gripper,
             commanded: [status.commanded_joints, next],
         };
         let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::Picture);

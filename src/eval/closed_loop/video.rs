@@ -31,17 +31,17 @@ const SHEET: &str = "trials.png";
 /// Renders the videos of trials one after another.
 #[derive(Default)]
 pub(super) struct Camera {
-    photographer: Option<SceneRenderer>,
+    renderer: Option<SceneRenderer>,
     resizer: Resizer,
 }
 
 impl Camera {
     fn take(&mut self, of: &Snapshot) -> Result<RgbImage, SimError> {
-        let photographer = match &mut self.photographer {
-            Some(photographer) => photographer,
+        let renderer = match &mut self.renderer {
+            Some(renderer) => renderer,
             none => none.insert(SceneRenderer::new(of)?),
         };
-        let pixels = photographer.render(of, View::Top)?.to_vec();
+        let pixels = renderer.render(of, View::Top)?.to_vec();
         RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| SimError::Render(e.to_string()))
     }
 }

@@ -53,7 +53,7 @@ impl ComparedOutputs {
 ///
 /// # Errors
 /// When the case cannot be used: a tensor is missing, extra or of another type, or its sizes are invalid.
-pub fn compare_vggt(case: &Case, placement: Placement, demand: ParityTolerance) -> Result<ParityReport, ModelError> {
+pub fn compare_vggt(case: &Case, placement: Placement, tolerance: ParityTolerance) -> Result<ParityReport, ModelError> {
     let names = case.expected(|name| ComparedOutputs::of(name).is_some())?;
     case.check_inputs(|key| key == IMAGES)?;
     let images = case.values(IMAGES)?;
@@ -77,5 +77,5 @@ pub fn compare_vggt(case: &Case, placement: Placement, demand: ParityTolerance) 
             finding: Finding::of_values(&ours, &expected)?,
         });
     }
-    Ok(ParityReport { rows, demand })
+    Ok(ParityReport { rows, tolerance })
 }

@@ -133,10 +133,10 @@ impl JobQueue {
                 message: error.to_string(),
             });
             // Logged as well: the client that sent the goal may have gone with an earlier node.
-            let say = format!("{}: {}: {}", goal.out.display(), ended.state.label(), ended.message);
+            let summary = format!("{}: {}: {}", goal.out.display(), ended.state.label(), ended.message);
             match ended.state {
-                JobState::Failed => tracing::error!("{say}"),
-                _ => tracing::info!("{say}"),
+                JobState::Failed => tracing::error!("{summary}"),
+                _ => tracing::info!("{summary}"),
             }
             self.update(|status| {
                 (status.state, status.message) = (ended.state, ended.message.clone());

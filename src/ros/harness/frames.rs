@@ -37,13 +37,13 @@ pub fn record(session: &HarnessSession, directory: &Path) -> Result<(), HarnessE
 pub fn show(session: &HarnessSession, directory: &Path, rate_hz: f64) -> Result<(), HarnessError> {
     let directory = std::path::absolute(directory).map_err(HarnessError::file(directory))?;
     session.begin();
-    let told = [
+    let parameters = [
         "replay-frames".to_owned(),
         directory.display().to_string(),
         "--rate".to_owned(),
         float(rate_hz),
     ];
-    session.processes.start("thinkvla", &told)?;
+    session.processes.start("thinkvla", &parameters)?;
     session.wait("replayed images", START, |seen| {
         let both = CAMERAS.iter().all(|camera| seen.images.contains_key(*camera));
         both.then_some(())

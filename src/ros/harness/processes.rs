@@ -124,7 +124,7 @@ impl NodeProcesses {
     /// When it does not end with exit code 0; it is killed when it does not end in time.
     pub fn interrupt(&self, program: &str) -> Result<(), HarnessError> {
         self.signal(program, Signal::INT);
-        self.reap(program)
+        self.wait_for_exit(program)
     }
 
     /// Sends a signal to a node without waiting for its end.
@@ -156,7 +156,7 @@ impl NodeProcesses {
     ///
     /// # Errors
     /// When it does not end with exit code 0; it is killed when it does not end in time.
-    pub fn reap(&self, program: &str) -> Result<(), HarnessError> {
+    pub fn wait_for_exit(&self, program: &str) -> Result<(), HarnessError> {
         match self.take(program) {
             Some(child) => child.end(),
             None => Ok(()),
@@ -262,7 +262,7 @@ mod tests {
         }
 
         /// Waits until the node's log contains a line.
-        fn said(&self, name: &str, line: &str) -> String {
+        fn wait_for_line(&self, name: &str, line: &str) -> String {
             let log = self.directory.path().join(format!("logs/{name}.log"));
             for _ in 0..2000 {
                 let text = std::fs::read_to_string(&log).unwrap_or_default();
@@ -271,7 +271,7 @@ mod tests {
                 }
                 std::thread::sleep(POLL_PERIOD);
             }
-            panic!("{name} never said {line}");
+            panic!("{name} did not log {line}");
         }
     }
 
@@ -300,15 +300,15 @@ mod tests {
             "sim_node",
             "trap 'echo bye; exit 0' INT\necho up\nwhile :; do sleep 0.05; done",
         );
-        fixture.said("sim_node", "up");
+        fixture.wait_for_line("sim_node", "up");
         fixture.processes.stop().unwrap();
-        fixture.said("sim_node", "bye");
+        fixture.wait_for_line("sim_node", "bye");
     }
 
     #[test]
     fn an_end_with_an_error_is_no_good_order() {
         let fixture = ProcessFixture::with("sim_node", "trap 'exit 7' INT\necho up\nwhile :; do sleep 0.05; done");
-        fixture.said("sim_node", "up");
+        fixture.wait_for_line("sim_node", "up");
         let error = fixture.processes.stop().unwrap_err().to_string();
         assert!(error.contains("exit code 7"), "{error}");
     }
@@ -319,7 +319,7 @@ mod tests {
             "policy_node",
             "trap '' INT\nsleep 600 & echo up $! $$\nwait; wait; wait",
         );
-        let words = fixture.said("policy_node", "up");
+        let words = fixture.wait_for_line("policy_node", "up");
         let pids: Vec<String> = words.split_whitespace().skip(1).map(str::to_owned).collect();
         assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
         drop(fixture);

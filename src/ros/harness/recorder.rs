@@ -46,12 +46,12 @@ impl Recorder {
     /// When the node cannot be started.
     pub fn launch(session: &HarnessSession, recording: &Recording) -> Result<Self, HarnessError> {
         let dataset = std::path::absolute(&recording.dataset).map_err(HarnessError::file(&recording.dataset))?;
-        let told = [
+        let overrides = [
             ("dataset", dataset.display().to_string()),
             ("fps", float(recording.fps)),
             ("begin_with", recording.begin_with.to_owned()),
         ];
-        session.processes.start("record_node", &parameters(&told))?;
+        session.processes.start("record_node", &parameters(&overrides))?;
         let trigger = |verb: &str| {
             let name = format!("record_node/{verb}");
             session.node.create_client::<Trigger>(name.as_str())

@@ -51,12 +51,12 @@ impl Soak {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses, or does not answer in time.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<SoakReport>, HarnessError> {
+    pub fn run(self, progress: impl Fn(&str) + Send + 'static) -> Result<Finished<SoakReport>, HarnessError> {
         let logs = self.out.join("logs");
-        session::run("soak_observer", &logs, move |session| self.script(session, &tell))
+        session::run("soak_observer", &logs, move |session| self.script(session, &progress))
     }
 
-    fn script(&self, session: &HarnessSession, tell: &impl Fn(&str)) -> Result<SoakReport, HarnessError> {
+    fn script(&self, session: &HarnessSession, progress: &impl Fn(&str)) -> Result<SoakReport, HarnessError> {
         frames::record(session, &self.out)?;
         session.start_robot(&Simulated {
             camera_rate_hz: 0.0,
@@ -75,7 +75,7 @@ impl Soak {
         session.arm()?;
         let mut source = ChunkSource::start(session)?;
         recorder.begin(session, "move a little to and fro")?;
-        tell(&format!("recording for {:.0} s", self.time.as_secs_f64()));
+        progress(&format!("recording for {:.0} s", self.time.as_secs_f64()));
         let begun = Instant::now();
         let mut memory = Vec::new();
         while begun.elapsed() < self.time {
@@ -109,7 +109,7 @@ impl Soak {
                 .map(|(n, v)| (n.clone(), v.clone()))
                 .collect(),
             memory_mib: memory,
-            machine: Machine::this(),
+            machine: Machine::current(),
         })
     }
 }

@@ -17,7 +17,7 @@ use super::rosout;
 use super::signals::Signals;
 use crate::parent;
 
-pub use super::signals::catch_early;
+pub use super::signals::catch_signals;
 
 /// Exit code of a node that refused to start because of an invalid parameter, file or argument. Launch files end the whole
 /// launch on it; a node that fails later leaves the others running.
@@ -41,7 +41,7 @@ pub enum RuntimeError {
 const PRECEDENCE: i32 = -10;
 
 /// Raises the priority of this process and of every thread that it starts afterwards; to be called in `main`, directly
-/// after [`catch_early`].
+/// after [`catch_signals`].
 ///
 /// Needs root or a `nice` limit (`/etc/security/limits.conf`); otherwise the priority is unchanged.
 pub fn take_precedence() {

@@ -72,7 +72,7 @@ impl AnswerStream {
         let going = if current.answer.observed.is_none() {
             current.begin(context, scene)
         } else {
-            current.go_on(context)
+            current.advance(context)
         };
         context.health.end_answer_step();
         context.metrics().answer_step(start.elapsed());
@@ -125,7 +125,7 @@ impl Current {
     }
 
     /// Generates the next piece; returns whether there is more to do.
-    fn go_on(&mut self, context: &InferenceContext) -> Result<bool, PolicyError> {
+    fn advance(&mut self, context: &InferenceContext) -> Result<bool, PolicyError> {
         let AnswerStep { text, tokens, more } = self.checkpoint.backend().answer_step()?;
         self.answer.tokens += tokens;
         self.answer.text.push_str(&text);

@@ -287,7 +287,7 @@ impl InferenceWorker {
         }
         let took = start.elapsed();
         let sent = context.publisher.publish(message);
-        context.metrics().took(took);
+        context.metrics().record(took);
         match sent {
             Ok(()) => context.metrics().chunks += 1,
             Err(error) => tracing::warn!("chunk not sent: {error}"),

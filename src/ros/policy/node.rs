@@ -85,7 +85,7 @@ impl PolicyNode {
         };
         let shared = Arc::clone(&callbacks.shared);
         let lifecycle = Arc::new(Lifecycle::offer(node, runtime.tokio(), callbacks)?);
-        let listening = hear_instruction(node, &instruction)?;
+        let listening = subscribe_to_instruction(node, &instruction)?;
         let reported = Reported {
             lifecycle: Arc::clone(&lifecycle),
             shared: Arc::clone(&shared),
@@ -149,7 +149,7 @@ impl Reported {
 }
 
 /// Takes instructions from their topic.
-fn hear_instruction(
+fn subscribe_to_instruction(
     node: &Node,
     instruction: &Arc<Mutex<String>>,
 ) -> Result<instruction::InstructionSubscriptions, RclrsError> {

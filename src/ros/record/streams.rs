@@ -69,7 +69,7 @@ pub fn listen(node: &Node, session: &Arc<RecordingSession>, transport: Transport
 ///
 /// # Errors
 /// Names what is wrong with the image.
-pub fn shot(payload: Payload) -> Result<CameraSample<Arc<Payload>>, ImageMessageError> {
+pub fn camera_sample(payload: Payload) -> Result<CameraSample<Arc<Payload>>, ImageMessageError> {
     let content = payload.fingerprint()?;
     Ok(CameraSample {
         payload: Arc::new(payload),

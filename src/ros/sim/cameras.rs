@@ -62,37 +62,37 @@ pub fn start(runtime: &Runtime, settings: &SimSettings, faults: CameraFaults) ->
         return Ok(None);
     }
     let node = runtime.node();
-    let ends = View::ALL.map(|view| Camera::new(node, view));
-    let mut ends = ends.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let publishers = View::ALL.map(|view| Camera::new(node, view));
+    let mut publishers = publishers.into_iter().collect::<Result<Vec<_>, _>>()?;
     let cameras = Cameras(Arc::default());
     let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), NodeClock::of(node));
     runtime
         .shutdown()
-        .run_beside(move || photograph(&mine, &mut ends, &faults, &shutdown, &clock));
+        .run_beside(move || render_loop(&mine, &mut publishers, &faults, &shutdown, &clock));
     Ok(Some(cameras))
 }
 
-fn photograph(
+fn render_loop(
     cameras: &Cameras,
-    ends: &mut [Camera],
+    publishers: &mut [Camera],
     faults: &CameraFaults,
     shutdown: &Shutdown,
     clock: &NodeClock,
 ) -> Result<(), SimNodeError> {
-    let mut photographer = None;
+    let mut renderer = None;
     while !shutdown.is_requested() {
         let Some((snapshot, stamp)) = cameras.next() else {
             continue;
         };
-        let photographer = match &mut photographer {
-            Some(photographer) => photographer,
+        let renderer = match &mut renderer {
+            Some(renderer) => renderer,
             // Created here, because the OpenGL context belongs to this thread.
             none => none.insert(SceneRenderer::new(&snapshot)?),
         };
-        for camera in ends.iter_mut() {
+        for camera in publishers.iter_mut() {
             let intrinsics = camera::intrinsics(&snapshot, camera.view)?;
-            let pixels = photographer.take(&snapshot, camera.view)?;
-            camera.shoot(pixels, stamp, faults.of(camera.view))?;
+            let pixels = renderer.take(&snapshot, camera.view)?;
+            camera.queue_image(pixels, stamp, faults.of(camera.view))?;
             camera.publish(&intrinsics, clock.now(), faults.of(camera.view))?;
         }
     }
@@ -123,7 +123,7 @@ impl Camera {
     }
 
     /// Queues an image for publication, changed according to the fault.
-    fn shoot(&mut self, pixels: &[u8], stamp: Time, fault: CameraFault) -> Result<(), SimError> {
+    fn queue_image(&mut self, pixels: &[u8], stamp: Time, fault: CameraFault) -> Result<(), SimError> {
         let image = match (fault, self.last.take()) {
             (CameraFault::Frozen, Some(old)) => stamped(old, stamp),
             (CameraFault::Truncated, _) => {

@@ -147,7 +147,7 @@ impl ExpertDriver {
         while !shutdown.is_requested() {
             let order = lock(&self.handle.0.order).take();
             if let Some(layout) = order {
-                self.let_go();
+                self.release_lease();
                 // A status from before the reset does not contain the arm's new pose.
                 lock(&self.handle.0.status).take();
                 self.task = layout.map(|layout| Driving {
@@ -159,15 +159,15 @@ impl ExpertDriver {
             }
             let status = lock(&self.handle.0.status).take();
             if let Some(status) = status {
-                self.look(&status)?;
+                self.take_status(&status)?;
             }
             std::thread::sleep(POLL_PERIOD);
         }
-        self.let_go();
+        self.release_lease();
         Ok(())
     }
 
-    fn look(&mut self, status: &ArmStatus) -> Result<(), ExpertError> {
+    fn take_status(&mut self, status: &ArmStatus) -> Result<(), ExpertError> {
         let ready = [ArmStatus::HOLDING, ArmStatus::EXECUTING].contains(&status.mode);
         if self.task.is_none() || !ready {
             return Ok(());
@@ -217,7 +217,7 @@ impl ExpertDriver {
             self.task = None;
             self.handle.0.done.store(true, Ordering::Release);
             self.handle.0.active.store(false, Ordering::Release);
-            self.let_go();
+            self.release_lease();
             return Ok(());
         };
         driving.last_chunk = time;
@@ -243,7 +243,7 @@ impl ExpertDriver {
         }
     }
 
-    fn let_go(&mut self) {
+    fn release_lease(&mut self) {
         self.heartbeat.set_lease(None);
         if let Some(granted) = self.lease.take()
             && let Err(error) = self.tokio.block_on(self.leases.release(granted.id))

@@ -132,7 +132,7 @@ impl PhysicsThread {
                 time.publish(ClockMessage { clock })?;
             }
             if faults.due() {
-                self.play_faults(&connections.faults);
+                self.apply_faults(&connections.faults);
             }
             let state = self.episode_world.step(&mut self.driver);
             if let Some(state) = state {
@@ -200,7 +200,7 @@ impl PhysicsThread {
         Ok(self.episode_world.layout.instruction.clone())
     }
 
-    fn play_faults(&mut self, faults: &LiveFaults) {
+    fn apply_faults(&mut self, faults: &LiveFaults) {
         self.driver.set_faults(faults.driver());
         let error = faults.error();
         if error != self.error && error != 0 {

@@ -49,7 +49,7 @@ pub struct Interrupted {
     /// Whether the block is between the fingers.
     pub held: bool,
     /// Last command of the gripper, 0 closed to 1 open.
-    pub told: f64,
+    pub gripper_command: f64,
     /// Opening of the fingers, 0 closed to 1 open.
     pub opening: f64,
 }
@@ -58,7 +58,7 @@ pub struct Interrupted {
 pub fn resume(config: &SimConfig, layout: &TaskLayout, from: &Interrupted) -> Path {
     let view = View::new(config, layout, from);
     let begin = |opening: f64| Path::coasting(from.tool, opening, from.velocity, ToolSpeedLimits::of(&config.expert));
-    if from.held && from.told < 0.5 {
+    if from.held && from.gripper_command < 0.5 {
         return view.carry(begin(0.0));
     }
     if view.is_placed() {
@@ -168,7 +168,7 @@ impl<'a> View<'a> {
             // Keep the last command: nothing is left to do.
             return begin(1.0);
         }
-        let path = match self.from.told < RELEASE - 0.05 {
+        let path = match self.from.gripper_command < RELEASE - 0.05 {
             true => begin(RELEASE).grip(RELEASE, OPENING_S),
             false => begin(RELEASE),
         };
@@ -183,7 +183,7 @@ impl<'a> View<'a> {
         let off = (self.tool.x - grasp.x).hypot(self.tool.y - grasp.y);
         let is_there = off < AT_GRASP && self.tool.z - grasp.z < AT_GRASP;
         let stops = self.side / (2.0 * crate::sim::world::FINGER_TRAVEL);
-        let missed = self.from.told < 0.5 && self.from.opening < stops - MISSED;
+        let missed = self.from.gripper_command < 0.5 && self.from.opening < stops - MISSED;
         let path = if is_there && !missed {
             begin(0.0)
         } else {
@@ -238,7 +238,7 @@ mod tests {
                 velocity: Vector3::zeros(),
                 block: Pose::translation(x, y, z),
                 held: true,
-                told: 0.0,
+                gripper_command: 0.0,
                 opening: 0.0,
             };
             let path = resume(&config, &layout, &from);

@@ -181,7 +181,7 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut Ch
         kind: Kind::Expert,
         instruction: layout.instruction.clone(),
         opening: path.opening_reached(time_s, finger_rate(config), stops),
-        told: path.opening(time_s),
+        gripper_command: path.opening(time_s),
         id,
         layout,
         path,
@@ -200,7 +200,7 @@ fn at_rest(config: &SimConfig, mut of: Situation) -> Situation {
         velocity: Vector3::zeros(),
         block: of.block_pose(config, &tool),
         held: of.block == BlockPlacement::Held,
-        told: of.told,
+        gripper_command: of.gripper_command,
         opening: of.opening,
     };
     of.from_rest = Some(resume(config, &of.layout, &from));
@@ -243,7 +243,7 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: TaskLayout, random: &
         kind: Kind::Recovery,
         instruction: layout.instruction.clone(),
         opening: (opening + finger_rate(config) * time_s).min(1.0),
-        told: f64::from(u8::from(!missed)),
+        gripper_command: f64::from(u8::from(!missed)),
         id,
         layout,
         path,
@@ -273,7 +273,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut 
         } else {
             z + half
         };
-        Some((crate::sim::scene_sampler::said(&prop.name)?, Vector3::new(x, y, top)))
+        Some((crate::sim::scene_sampler::words(&prop.name)?, Vector3::new(x, y, top)))
     }));
     // Half of them name the block, because every task begins with it.
     let nth = match random.random_bool(0.5) {
@@ -298,7 +298,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut 
         kind: Kind::Pointing,
         instruction: wording.replace("{}", &name),
         opening: 1.0,
-        told: 1.0,
+        gripper_command: 1.0,
         id,
         layout,
         path,

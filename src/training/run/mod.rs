@@ -206,7 +206,7 @@ impl TrainingRun {
             text: self.text,
             began_with: self.began_with.clone(),
             ranks: self.ranks.size(),
-            words: self.words.as_ref().map(PrivilegedText::said).unwrap_or_default(),
+            words: self.words.as_ref().map(PrivilegedText::answers).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
         };

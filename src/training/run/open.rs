@@ -37,7 +37,7 @@ fn placement(config: &TrainingConfig, file: &Path, ranks: &mut ProcessGroup) -> 
         .map_err(|e| RunError::config(file, e.to_string()))?
         .resolve()?;
     Ok(Placement {
-        device: ranks.settle(device)?,
+        device: ranks.assign_device(device)?,
         compute: config.compute,
     })
 }
@@ -94,7 +94,7 @@ impl TrainingRun {
             checkpoint_dir,
         };
         if let Some(last) = last {
-            run.take_up(last)?;
+            run.restore_run(last)?;
         }
         // The only slow preparation comes last: nothing after it refuses the run.
         if run.config.data.keep_vision {
@@ -115,7 +115,7 @@ impl TrainingRun {
     }
 
     /// Resumes from a checkpoint of this run.
-    fn take_up(&mut self, step: u64) -> Result<(), RunError> {
+    fn restore_run(&mut self, step: u64) -> Result<(), RunError> {
         let notes = self.checkpoint_dir.notes(step)?;
         let path = self.checkpoint_dir.path(step);
         if notes.began_with != self.began_with {

@@ -143,7 +143,7 @@ pub fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
         start_ns: u64::from(arguments.start) * 1_000_000_000,
     };
     for path in mcap::export_episodes(&dataset, &arguments.out, &options)? {
-        crate::tell(&path.display().to_string());
+        crate::print_line(&path.display().to_string());
     }
     Ok(())
 }
@@ -169,10 +169,10 @@ pub fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
         images: ImageMode::Jpeg(92),
     };
     let report = mcap::import_bags(&arguments.into, &contract, &options)?;
-    report.repairs.iter().for_each(|repair| crate::tell(repair));
+    report.repairs.iter().for_each(|repair| crate::print_line(repair));
     for (number, (bag, frames)) in arguments.bags.iter().zip(&report.frames).enumerate() {
         let episode = report.first_episode + number;
-        crate::tell(&format!("episode {episode}: {frames} rows from {}", bag.display()));
+        crate::print_line(&format!("episode {episode}: {frames} rows from {}", bag.display()));
     }
     Ok(())
 }

@@ -131,7 +131,7 @@ pub fn run(common: &super::Arguments) -> anyhow::Result<()> {
             bar.inc(1);
         })?;
         bar.finish_and_clear();
-        let machine = Machine::this();
+        let machine = Machine::current();
         let written = Written { report, cost, machine };
         super::write(&evaluation.out, &written, &written.text())?;
         all.push(written);

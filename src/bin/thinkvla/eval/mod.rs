@@ -82,6 +82,6 @@ fn write(out: &Path, report: &impl Serialize, text: &str) -> anyhow::Result<()> 
         let path = out.join(name);
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
     }
-    super::tell(&format!("{text}\nreport: {}", out.join("eval.md").display()));
+    super::print_line(&format!("{text}\nreport: {}", out.join("eval.md").display()));
     Ok(())
 }

@@ -43,7 +43,7 @@ pub fn run(common: &super::Arguments, instruction: &str) -> anyhow::Result<()> {
         trials: common.robot.trials,
         seconds: common.robot.trial_seconds,
     };
-    let Finished { value: report, ended } = evaluation.run(super::super::tell)?;
+    let Finished { value: report, ended } = evaluation.run(super::super::print_line)?;
     super::write(&common.out, &report, &report.to_string())?;
     Ok(ended?)
 }

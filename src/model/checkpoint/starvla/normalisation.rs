@@ -58,11 +58,11 @@ impl RunStatistics<'_> {
     pub fn actions(&self, notes: &mut Vec<String>) -> Result<Vec<DimensionStatistics>, StatisticsError> {
         let columns = &self.statistics.action;
         let count = columns.len();
-        let told = self.robot.map(|robot| normalisations(&robot.data.statistics));
-        let normalisations = match (told.filter(|told| told.len() == count), self.own(notes)?) {
-            (Some(told), own) => {
-                notes.extend(own.iter().flat_map(|own| differences(&told, own)));
-                told
+        let given = self.robot.map(|robot| normalisations(&robot.data.statistics));
+        let normalisations = match (given.filter(|given| given.len() == count), self.own(notes)?) {
+            (Some(given), own) => {
+                notes.extend(own.iter().flat_map(|own| differences(&given, own)));
+                given
             }
             (None, Some(own)) => own.of,
             (None, None) => {
@@ -77,8 +77,8 @@ impl RunStatistics<'_> {
     ///
     /// # Errors
     /// When the normalisation is not known, or the statistics are incomplete.
-    pub fn state(&self, told: bool) -> Result<Vec<DimensionStatistics>, StatisticsError> {
-        if !told {
+    pub fn state(&self, has_state: bool) -> Result<Vec<DimensionStatistics>, StatisticsError> {
+        if !has_state {
             return Ok(Vec::new());
         }
         let of_robot = self
@@ -184,13 +184,13 @@ impl RunStatistics<'_> {
 }
 
 /// Describes where the robot's contract differs from the run.
-fn differences(told: &[(String, Normalisation)], own: &NormalisationRule) -> Vec<String> {
-    let pairs = told.iter().zip(&own.of).filter(|(told, own)| told.1 != own.1);
+fn differences(given: &[(String, Normalisation)], own: &NormalisationRule) -> Vec<String> {
+    let pairs = given.iter().zip(&own.of).filter(|(given, own)| given.1 != own.1);
     pairs
-        .map(|((name, told), (_, of_run))| {
+        .map(|((name, given), (_, of_run))| {
             format!(
                 "{name} is {} by the contract of --robot and {} by {} of the run; the contract counts",
-                spelled(*told),
+                spelled(*given),
                 spelled(*of_run),
                 own.source
             )

@@ -287,8 +287,8 @@ mod tests {
     fn files_that_are_there_and_cannot_be_read_are_refused() {
         for yaml in ["arm_node:\n  ros__parameters: {robot: a, robot: b}\n", "arm_node: [\n"] {
             let (overrides, file) = read(yaml, &[]);
-            let said = overrides.unwrap_err().to_string();
-            assert!(said.contains(&file.path().display().to_string()), "{said}");
+            let error = overrides.unwrap_err().to_string();
+            assert!(error.contains(&file.path().display().to_string()), "{error}");
         }
     }
 
@@ -327,13 +327,13 @@ mod tests {
             let known = given(yaml, more).0.require_known(&KNOWN);
             known.map_err(|e| e.to_string())
         };
-        let said = refused("arm_node:\n  ros__parameters: {command_rate: 200.0}\n", &[]).unwrap_err();
+        let error = refused("arm_node:\n  ros__parameters: {command_rate: 200.0}\n", &[]).unwrap_err();
         assert!(
-            said.contains("parameter command_rate,") && said.contains("command_rate_hz"),
-            "{said}"
+            error.contains("parameter command_rate,") && error.contains("command_rate_hz"),
+            "{error}"
         );
-        let said = refused("/**:\n  ros__parameters: {dryrun: false}\n", &[]).unwrap_err();
-        assert!(said.contains("the nearest is dry_run"), "{said}");
+        let error = refused("/**:\n  ros__parameters: {dryrun: false}\n", &[]).unwrap_err();
+        assert!(error.contains("the nearest is dry_run"), "{error}");
         assert!(refused("{}", &["-p", "camera_slop:=1.0"]).is_err());
         assert_eq!(
             refused("{}", &["-p", "other:camera_slop:=1.0", "-p", "dry_run:=true"]),

@@ -144,18 +144,18 @@ impl VlaBatches {
     /// # Errors
     /// When no prompt can hold the instruction.
     pub(super) fn try_prompts(&self, instruction: &str, place: RowPlace, grids: &[Grid]) -> Result<(), RunError> {
-        let told = SampleTask {
+        let sample_task = SampleTask {
             instruction: instruction.to_owned(),
             state: self.state_of(place)?.text,
         };
-        self.prompter.student(told.task(), grids)?;
+        self.prompter.student(sample_task.task(), grids)?;
         let texts = if self.teachers.reasoning {
             self.prompter.teacher_texts()
         } else {
             0
         };
         for text in 0..texts {
-            self.prompter.teacher(told.task(), grids, text)?;
+            self.prompter.teacher(sample_task.task(), grids, text)?;
         }
         Ok(())
     }

@@ -151,7 +151,7 @@ fn table(path: &Path) -> Result<Vec<PlacedRow>, RunError> {
         for column in texts {
             columns.push(column.transpose()?.unwrap_or_default());
         }
-        let mut said = said(path, &batch)?.into_iter();
+        let mut conversations = conversations(path, &batch)?.into_iter();
         for number in 0..batch.num_rows() {
             let mut next = columns
                 .iter_mut()
@@ -170,7 +170,7 @@ fn table(path: &Path) -> Result<Vec<PlacedRow>, RunError> {
                     image_filename: next(),
                     image_path: next(),
                     image: None,
-                    conversations: said.next().flatten(),
+                    conversations: conversations.next().flatten(),
                 },
             });
         }
@@ -193,7 +193,7 @@ fn texts(path: &Path, column: &ArrayRef, name: &str) -> Result<Vec<Option<String
 }
 
 /// Reads the conversation of each row.
-fn said(path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Vec<RowTurn>>>, RunError> {
+fn conversations(path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Vec<RowTurn>>>, RunError> {
     let Some(column) = batch.column_by_name(CONVERSATIONS) else {
         return Ok(vec![None; batch.num_rows()]);
     };

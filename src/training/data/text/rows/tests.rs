@@ -8,7 +8,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 
-fn said(from: &str, value: &str) -> RowTurn {
+fn row_turn(from: &str, value: &str) -> RowTurn {
     RowTurn {
         from: from.into(),
         value: value.into(),
@@ -51,7 +51,7 @@ fn texts(values: &[Option<&str>]) -> ArrayRef {
 
 #[test]
 fn a_table_has_both_kinds_of_rows() {
-    let turns = [said("human", "<image>\nwhat?"), said("gpt", "a cat")];
+    let turns = [row_turn("human", "<image>\nwhat?"), row_turn("gpt", "a cat")];
     let folder = write(vec![
         ("question", texts(&[Some("which is higher?"), Some("")])),
         ("A", texts(&[Some("cup"), None])),

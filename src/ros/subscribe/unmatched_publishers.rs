@@ -38,15 +38,15 @@ impl UnmatchedPublishers {
                 // An error is ignored: the query is repeated soon, and others log it.
                 let found = publishers(&looking, topic).unwrap_or_default();
                 for publisher in found.into_iter().filter(|publisher| publisher.is_best_effort) {
-                    let said = format!(
+                    let warning = format!(
                         "{topic}: {} publishes best effort, and nothing of it is heard: expected a reliable publisher; \
                          change its quality of service",
                         publisher.node
                     );
-                    if named.insert(said.clone()) {
-                        tracing::warn!("{said}");
+                    if named.insert(warning.clone()) {
+                        tracing::warn!("{warning}");
                     }
-                    now.push(said);
+                    now.push(warning);
                 }
             }
             *lock(&shown) = now;
@@ -58,7 +58,7 @@ impl UnmatchedPublishers {
     pub fn status(&self) -> PartStatus {
         let found = lock(&self.found);
         PartStatus::ok("topics")
-            .value("unheard publishers", found.len())
+            .value("unmatched publishers", found.len())
             .complain(Level::Warn, !found.is_empty(), || found.join("; "))
     }
 }
