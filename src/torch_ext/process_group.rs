@@ -24,9 +24,9 @@ pub(super) struct Ranks {
 
 /// C representation of a [`Rendezvous`] for the shim.
 #[repr(C)]
-struct Place {
+struct CRendezvous {
     host: *const c_char,
-    room: *const c_char,
+    key_prefix: *const c_char,
     timeout_ms: u64,
     port: u16,
     serves: u8,
@@ -35,7 +35,7 @@ struct Place {
 }
 
 unsafe extern "C" {
-    fn thinkvla_ranks_join(place: *const Place, ranks: *mut *mut Ranks) -> Message;
+    fn thinkvla_ranks_join(rendezvous: *const CRendezvous, ranks: *mut *mut Ranks) -> Message;
     fn thinkvla_ranks_sum(ranks: *const Ranks, tensor: *const C_tensor) -> Message;
     fn thinkvla_ranks_leave(ranks: *mut Ranks);
 }
@@ -50,7 +50,7 @@ pub struct Rendezvous {
     /// Whether this process serves the store; otherwise another one does or will.
     pub serves: bool,
     /// Prefix of the keys, which separates several rendezvous in one store.
-    pub room: String,
+    pub key_prefix: String,
     /// Rank of this process, from 0.
     pub rank: i32,
     /// Number of processes.
@@ -76,26 +76,26 @@ impl RankGroup {
     ///
     /// # Errors
     /// When the others do not come in time, or the store cannot be reached.
-    pub fn join(meeting: &Rendezvous) -> Result<Self, TchError> {
+    pub fn join(rendezvous: &Rendezvous) -> Result<Self, TchError> {
         let text = |value: &str| CString::new(value).map_err(|e| TchError::Torch(e.to_string()));
-        let (host, room) = (text(&meeting.host)?, text(&meeting.room)?);
-        let place = Place {
+        let (host, key_prefix) = (text(&rendezvous.host)?, text(&rendezvous.key_prefix)?);
+        let c_rendezvous = CRendezvous {
             host: host.as_ptr(),
-            room: room.as_ptr(),
-            timeout_ms: u64::try_from(meeting.timeout.as_millis()).unwrap_or(u64::MAX),
-            port: meeting.port,
-            serves: u8::from(meeting.serves),
-            rank: meeting.rank,
-            size: meeting.size,
+            key_prefix: key_prefix.as_ptr(),
+            timeout_ms: u64::try_from(rendezvous.timeout.as_millis()).unwrap_or(u64::MAX),
+            port: rendezvous.port,
+            serves: u8::from(rendezvous.serves),
+            rank: rendezvous.rank,
+            size: rendezvous.size,
         };
         let mut ranks = null_mut();
         // SAFETY: the strings outlive the call, and `ranks` is a place for the result.
-        checked(unsafe { thinkvla_ranks_join(&place, &mut ranks) })?;
+        checked(unsafe { thinkvla_ranks_join(&c_rendezvous, &mut ranks) })?;
         let ranks = NonNull::new(ranks).ok_or_else(|| TchError::Torch("libtorch made no group of processes".into()))?;
         Ok(Self {
             ranks,
-            size: meeting.size,
-            timeout: meeting.timeout,
+            size: rendezvous.size,
+            timeout: rendezvous.timeout,
             gpu: None,
         })
     }
@@ -205,7 +205,7 @@ mod tests {
                 host: "127.0.0.1".into(),
                 port,
                 serves: rank == 0,
-                room: "test".into(),
+                key_prefix: "test".into(),
                 rank,
                 size: 2,
                 timeout: Duration::from_secs(60),

@@ -60,19 +60,19 @@ impl ProcessGroup {
         // torchrun's agent has a store of its own, and restarts the group after a failure.
         let agent = env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|value| value == "True");
         let attempt = env::var("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
-        let meeting = Rendezvous {
+        let rendezvous = Rendezvous {
             host: variable("MASTER_ADDR")?,
             port: number("MASTER_PORT")?,
             serves: rank == 0 && !agent,
-            room: format!("thinkvla/{attempt}"),
+            key_prefix: format!("thinkvla/{attempt}"),
             rank: i32::try_from(rank).unwrap_or(i32::MAX),
             size: i32::try_from(size).unwrap_or(i32::MAX),
             timeout: PEER_TIMEOUT,
         };
-        let group = RankGroup::join(&meeting).map_err(|error| {
+        let group = RankGroup::join(&rendezvous).map_err(|error| {
             RunError::Ranks(format!(
                 "rank {rank} of {size} cannot meet the others at {}:{}: {error}",
-                meeting.host, meeting.port
+                rendezvous.host, rendezvous.port
             ))
         })?;
         Ok(Self {

@@ -85,18 +85,18 @@ impl PrivilegedText {
     pub fn teach(
         &mut self,
         objective: &Objective,
-        feed: &VlaBatches,
+        batch_source: &VlaBatches,
         number: u64,
         batch: &mut VlaBatch,
     ) -> Result<(), RunError> {
-        let tasks = feed.tasks(number)?;
+        let tasks = batch_source.tasks(number)?;
         let views = batch.pictures.grids.len() / tasks.len().max(1);
         batch.teacher.clear();
         for (sample_task, sample) in tasks.iter().zip(0..) {
             let pictures = views_of(&batch.pictures, sample * views..(sample + 1) * views)?;
             if !self.answers.contains_key(&sample_task.instruction) {
                 let answer = self.ask(objective, sample_task, &pictures)?;
-                let words = feed.prompter().plain_words(&answer);
+                let words = batch_source.prompter().plain_words(&answer);
                 let words = words.unwrap_or_else(|| NO_TEXT.to_owned());
                 tracing::info!("privileged information on {:?}: {words}", sample_task.instruction);
                 self.answers.insert(sample_task.instruction.clone(), words);
@@ -105,7 +105,9 @@ impl PrivilegedText {
                 .answers
                 .get(&sample_task.instruction)
                 .map_or(NO_TEXT, String::as_str);
-            let teacher = feed.prompter().privileged(sample_task.task(), &pictures.grids, words)?;
+            let teacher = batch_source
+                .prompter()
+                .privileged(sample_task.task(), &pictures.grids, words)?;
             batch.teacher.push(teacher);
         }
         Ok(())

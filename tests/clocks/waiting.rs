@@ -11,7 +11,7 @@ use super::{CLOCKS, INWARD, RosClock, moving_home, until};
 fn a_lost_state_is_noticed_in_steady_time() {
     for clock in CLOCKS {
         let mut rig = moving_home();
-        rig.deaf = true;
+        rig.drop_states = true;
         clock.begin(&mut rig);
         let noticed = until(&mut rig, ArmMode::Braking, 0.1);
         assert!(noticed > 0.075, "{clock:?}: {noticed}");

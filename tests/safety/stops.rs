@@ -227,7 +227,7 @@ fn disarming_under_way_is_not_weakened_and_can_still_become_a_fault() {
 
     let mut rig = moving();
     rig.supervisor.disarm(rig.now);
-    rig.deaf = true;
+    rig.drop_states = true;
     rig.tick();
     let mut second = Graph::of_driver(DriverApi::V2);
     second.drivers.push("/sim_node".into());

@@ -47,7 +47,7 @@ pub(super) fn input() -> impl Strategy<Value = ModelInput> {
         1 => Just(Acquire(Priority::Operator)),
         1 => Just(Release),
         2 => prop::bool::weighted(0.7).prop_map(Heartbeat),
-        2 => prop::bool::weighted(0.3).prop_map(Deaf),
+        2 => prop::bool::weighted(0.3).prop_map(DropStates),
         2 => prop::bool::weighted(0.3).prop_map(Frozen),
         2 => prop_oneof![2 => Just(0), 1 => Just(0x100D)].prop_map(Error),
         2 => prop_oneof![3 => Just(1usize), 1 => Just(2), 1 => Just(0)].prop_map(Publishers),

@@ -40,7 +40,7 @@ enum ModelInput {
     Acquire(Priority),
     Release,
     Heartbeat(bool),
-    Deaf(bool),
+    DropStates(bool),
     Frozen(bool),
     Error(u32),
     Publishers(usize),
@@ -139,7 +139,7 @@ impl<'a> Model<'a> {
         // The rig itself asserts that at most one frame leaves in a tick.
         self.rig.tick();
         let now = self.rig.now.steady;
-        if !self.rig.deaf {
+        if !self.rig.drop_states {
             self.states.push((now, self.rig.reported));
         }
         self.states.retain(|(at, _)| now.seconds_since(*at) <= STILL_S);
@@ -270,7 +270,7 @@ impl<'a> Model<'a> {
             }
             ModelInput::Release => drop(supervisor.release_lease(self.rig.lease, now)),
             ModelInput::Heartbeat(on) => self.rig.heartbeat = on,
-            ModelInput::Deaf(on) => self.rig.deaf = on,
+            ModelInput::DropStates(on) => self.rig.drop_states = on,
             ModelInput::Frozen(on) => self.rig.frozen = on,
             ModelInput::Error(code) => supervisor.on_driver_errors(ErrorChannel::All, &[code], now),
             ModelInput::Publishers(command_publishers) => {
@@ -297,7 +297,7 @@ impl<'a> Model<'a> {
             ModelInput::Recover => {
                 for input in [
                     ModelInput::Heartbeat(true),
-                    ModelInput::Deaf(false),
+                    ModelInput::DropStates(false),
                     ModelInput::Frozen(false),
                     ModelInput::Lag(0.0),
                     ModelInput::Rate(1.0),

@@ -70,7 +70,7 @@ pub struct Rig {
     /// Whether the driver repeats its last state with fresh stamps.
     pub frozen: bool,
     /// Whether no state arrives.
-    pub deaf: bool,
+    pub drop_states: bool,
     /// Whether the lease holder sends heartbeats at 50 Hz.
     pub heartbeat: bool,
     pub lease: u64,
@@ -115,7 +115,7 @@ impl Rig {
             lag: 0.0,
             goal: joints,
             frozen: false,
-            deaf: false,
+            drop_states: false,
             heartbeat: true,
             lease: 0,
             source: "policy".into(),
@@ -157,10 +157,10 @@ impl Rig {
     pub fn tick(&mut self) {
         self.pass(PERIOD);
         self.ticks += 1;
-        if !self.frozen && !self.deaf {
+        if !self.frozen && !self.drop_states {
             self.reported = self.joints;
         }
-        if !self.deaf {
+        if !self.drop_states {
             self.supervisor.on_state(self.reported, self.now.ros, self.now);
         }
         if self.heartbeat && self.ticks.is_multiple_of(2) {

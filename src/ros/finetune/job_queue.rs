@@ -30,7 +30,7 @@ pub struct JobQueue {
 }
 
 impl JobQueue {
-    /// Creates a bench without a job, or with the one that an earlier node left unfinished in `runs`.
+    /// Creates a queue without a job, or with the one that an earlier node left unfinished in `runs`.
     pub fn new(settings: FinetuneSettings, shutdown: Shutdown) -> Self {
         let unfinished = Journal::unfinished(&settings.runs).unwrap_or_else(|problem| {
             tracing::warn!("what was unfinished cannot be taken up: {problem}");

@@ -37,7 +37,7 @@ pub struct VisionCache {
 
 /// Rows of a feed, each read once.
 struct Rows {
-    feed: Arc<VlaBatches>,
+    batch_source: Arc<VlaBatches>,
     places: Vec<RowPlace>,
 }
 
@@ -46,7 +46,7 @@ impl Batches for Rows {
     type Readers<'a> = Readers<'a>;
 
     fn readers(&self) -> Result<Readers<'_>, RunError> {
-        self.feed.readers()
+        self.batch_source.readers()
     }
 
     fn batch<'a>(&'a self, _: Side, number: u64, readers: &mut Readers<'a>) -> Result<Self::Batch, RunError> {
@@ -59,7 +59,7 @@ impl Batches for Rows {
         let pictures = match places.is_empty() {
             // Threads read ahead beyond the last batch.
             true => Pictures::none(),
-            false => self.feed.pictures(&places, readers)?,
+            false => self.batch_source.pictures(&places, readers)?,
         };
         Ok((places, pictures))
     }
@@ -70,11 +70,11 @@ impl VisionCache {
     ///
     /// # Errors
     /// When a row cannot be read, or rows have images of different sizes.
-    pub fn of(feed: &Arc<VlaBatches>, objective: &Objective, workers: usize) -> Result<Self, RunError> {
-        let places = feed.mixture().places();
+    pub fn of(batch_source: &Arc<VlaBatches>, objective: &Objective, workers: usize) -> Result<Self, RunError> {
+        let places = batch_source.mixture().places();
         let batches = (places.len() as u64).div_ceil(ROWS_PER_PASS);
         let rows = Arc::new(Rows {
-            feed: Arc::clone(feed),
+            batch_source: Arc::clone(batch_source),
             places,
         });
         let turns = BatchSequence { first: 0, every: 1 };

@@ -40,7 +40,7 @@ impl TrainingRun {
             words.forget_old(at);
             for (batch, turn) in batches.iter_mut().zip(0..) {
                 let number = turns.first + turn * turns.every;
-                words.teach(&self.objective, &self.feed, number, batch)?;
+                words.teach(&self.objective, &self.batch_source, number, batch)?;
             }
         }
         let mut totals = LossCounts::default();

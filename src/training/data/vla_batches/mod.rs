@@ -107,7 +107,7 @@ impl VlaBatches {
             seed,
         } = sources;
         teachers.reasoning &= prompter.teacher_texts() > 0;
-        let feed = Self {
+        let batch_source = Self {
             rule: config.patch_rule(),
             chunk_len: config.thinkvla.chunk_len as usize,
             proprio: config.thinkvla.proprio,
@@ -119,8 +119,8 @@ impl VlaBatches {
             seed,
             kept: OnceLock::new(),
         };
-        preflight::require_instructions(&feed)?;
-        Ok(feed)
+        preflight::require_instructions(&batch_source)?;
+        Ok(batch_source)
     }
 
     /// Sets the outputs of the vision tower for all rows, which replace their images from then on.
