@@ -1,6 +1,6 @@
 //! Ends motion: monitors of state and period, braking, coming to rest, latching of stops and faults.
 
-use super::{AfterRest, ArmMode, Frame, Supervisor};
+use super::{AfterRest, ArmMode, Frame, MoveProgress, StopError, Supervisor};
 use crate::control::arm::{ArmError, CommandSource};
 use crate::control::event::{Check, EventKind};
 use crate::control::gate::Braking;
@@ -101,7 +101,7 @@ impl<D: Driver> Supervisor<D> {
     fn drop_motion(&mut self, reason: &str) {
         self.executor.drop_plan();
         if self.named_move.take().is_some() {
-            self.move_result = Some(Err(reason.to_owned()));
+            self.move_result = Some(MoveProgress::Failed(reason.to_owned()));
         }
     }
 
@@ -143,7 +143,7 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// When the first stop message was not sent; an event is raised as well.
-    pub(super) fn latch(&mut self, mode: ArmMode, check: Check, reason: String, now: Now) -> Result<(), String> {
+    pub(super) fn latch(&mut self, mode: ArmMode, check: Check, reason: String, now: Now) -> Result<(), StopError> {
         self.drop_motion(&reason);
         let position = self.measured.unwrap_or(self.gate.motion().position);
         self.gate.rest_at(position);
@@ -165,17 +165,16 @@ impl<D: Driver> Supervisor<D> {
         self.gate
             .arm_mut()
             .stop(now.steady)
-            .map_err(|error| self.stop_not_sent(&error, now))
+            .map_err(|error| self.stop_not_sent(error, now))
     }
 
-    /// Raises an event that a stop was not sent; returns its message.
-    pub(super) fn stop_not_sent(&mut self, error: &ArmError, now: Now) -> String {
-        let message = format!("a stop was not sent: {error}");
-        let copy = message.clone();
+    /// Raises an event that a stop was not sent; returns the error for the sender of the request.
+    pub(super) fn stop_not_sent(&mut self, error: ArmError, now: Now) -> StopError {
+        let error = StopError::NotSent(error);
         self.gate
             .events
-            .push(now.steady, EventKind::Fault, Check::Driver, || copy);
-        message
+            .push(now.steady, EventKind::Fault, Check::Driver, || error.to_string());
+        error
     }
 
     /// Ends all commands and latches a fault, as [`Supervisor::latch`].

@@ -158,13 +158,13 @@ fn a_stop_that_reaches_nobody_is_not_called_sent() {
         ..Graph::of_driver(DriverApi::V2)
     };
     rig.supervisor.on_graph(gone, rig.now);
-    let answer = rig.supervisor.stop("button", rig.now).unwrap_err();
+    let answer = rig.supervisor.stop("button", rig.now).unwrap_err().to_string();
     assert!(answer.contains("emergency stop"), "{answer}");
     // The missing driver is a fault already, which a stop does not hide.
     assert_eq!(rig.mode(), ArmMode::Fault);
     // If no driver was ever seen, the message type of a stop is unknown.
     let mut unseen = Supervisor::new(config(), StandIn::default(), rig.now);
-    let answer = unseen.stop("button", rig.now).unwrap_err();
+    let answer = unseen.stop("button", rig.now).unwrap_err().to_string();
     assert!(answer.contains("a stop was not sent"), "{answer}");
 }
 

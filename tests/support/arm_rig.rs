@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use thinkvla::contract::{ActionSpace, Composition, Reference};
+use thinkvla::control::arm::ArmError;
 use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, Event, EventKind};
@@ -25,9 +26,9 @@ pub struct StandIn {
 }
 
 impl Driver for StandIn {
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError> {
         if self.broken {
-            return Err("the publisher is gone".into());
+            return Err(ArmError::Transport("the publisher is gone".into()));
         }
         match command {
             DriverCommand::Joints {
