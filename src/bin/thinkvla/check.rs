@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Dimension of the action that is meant to be constant, by name; may be repeated
     #[arg(long, value_name = "NAME")]
     allow_constant: Vec<String>,
-    /// Print a line for every tensor: where it is and where it goes
+    /// Print a line for every tensor: its file, name, shape and type
     #[arg(long)]
     coverage: bool,
     #[command(flatten)]

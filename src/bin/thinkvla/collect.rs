@@ -27,7 +27,7 @@ pub struct Arguments {
     /// height, container or position
     #[arg(long)]
     task: Task,
-    /// Successful episodes to record; the three variations take turns
+    /// Successful episodes to record; the three variations alternate
     #[arg(long, default_value_t = 100)]
     episodes: usize,
     /// Folder of the dataset, new or empty; out/data/TASK when not given

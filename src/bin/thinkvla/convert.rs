@@ -23,7 +23,7 @@ pub struct Arguments {
     /// Layout to write: thinkvla, hf or starvla
     #[arg(long = "to", value_name = "LAYOUT")]
     layout: Format,
-    /// Seed of what the checkpoint did not have
+    /// Seed of weights that the checkpoint did not have
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Reasoning anchors of a new action part

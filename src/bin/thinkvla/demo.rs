@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Seed of everything else
     #[arg(long, default_value_t = 2)]
     seed: u64,
-    /// Checkpoint of the policy; the one that ships with the package when none is given
+    /// Checkpoint of the policy; the shipped one when not given
     #[arg(long)]
     checkpoint: Option<PathBuf>,
     /// Let the scripted expert drive instead of a policy

@@ -23,7 +23,7 @@ const SHEET_COLUMNS: usize = 8;
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folder of the dataset: new, or one of the same seed that was cut off
+    /// Folder of the dataset: new, or an interrupted one of the same seed
     out: PathBuf,
     /// Rows
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -31,13 +31,13 @@ pub struct Arguments {
     /// Seed of layouts, moments and words
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Tasks that are shown being done; pointing has scenes of all tasks
+    /// Tasks that are performed; pointing has scenes of all tasks
     #[arg(long, value_delimiter = ',', default_values_t = Task::ALL)]
     tasks: Vec<Task>,
-    /// Share of frames in which something went wrong: closed on nothing, block pushed or dropped
+    /// Share of frames in which something went wrong: gripper closed on nothing, block pushed or dropped
     #[arg(long, default_value_t = Mix::default().recovery)]
     recovery: f64,
-    /// Share of frames that ask to point at a thing
+    /// Share of frames that ask to point at an object
     #[arg(long, default_value_t = Mix::default().pointing)]
     pointing: f64,
     /// Steps of each chunk, at 10 Hz

@@ -15,7 +15,7 @@ pub struct Arguments {
     /// Directory of recorded frames and logs
     #[arg(long, default_value = "out/latency")]
     out: PathBuf,
-    /// Checkpoint of the policy; the one that ships with the package when none is given
+    /// Checkpoint of the policy; the shipped one when not given
     #[arg(long)]
     checkpoint: Option<PathBuf>,
     /// Chunks and commands to time

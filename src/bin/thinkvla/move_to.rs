@@ -19,7 +19,7 @@ const BRAKING_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Configuration in the arm's file, as home or ready
+    /// Configuration in the arm's file, such as home or ready
     name: String,
     /// Fraction of the velocity limits, above 0 to 1
     #[arg(long, default_value_t = 0.1)]

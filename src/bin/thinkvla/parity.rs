@@ -27,7 +27,7 @@ const UNUSABLE_INPUT: u8 = 2;
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Arguments {
-    /// Cases: safetensors files of inputs and of what the reference makes of them
+    /// Cases: safetensors files with inputs and the results of the reference
     #[arg(required = true, value_name = "CASE")]
     cases: Vec<PathBuf>,
     /// The cases are of a VGGT aggregator and hold its weights

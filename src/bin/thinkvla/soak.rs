@@ -12,7 +12,7 @@ use super::print_line;
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Directory of the dataset, the frames shown and the logs
+    /// Directory of the dataset, the replayed frames and the logs
     #[arg(long, default_value = "out/soak")]
     out: PathBuf,
     /// Length of the episode [s]

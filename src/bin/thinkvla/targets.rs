@@ -1,4 +1,4 @@
-//! Geometry targets that subcommands which render write beside their rows.
+//! Argument for the geometry targets that subcommands write for the rows they render.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use thinkvla::sim::collect::RowCallback;
 /// Option for geometry targets.
 #[derive(Debug, Args)]
 pub struct Targets {
-    /// Also write what the pictures show into this geometry.cache of `train`, with geometry.points
+    /// Also write geometry targets of the pictures into this geometry.cache of `train` (geometry.points)
     #[arg(long, value_name = "CACHE")]
     geometry: Option<PathBuf>,
 }
