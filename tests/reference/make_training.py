@@ -179,9 +179,9 @@ def batches(policy: Policy) -> dict[str, dict[str, torch.Tensor]]:
     draw = torch.Generator().manual_seed(SEED)
     image = [START, *[IMAGE] * (SIDE * SIDE // 4), END]
     tasks = [[1, 2, 3, *image, *image, 5, 6, 7, 8], [1, 2, 3, *image, *image, 9, 4]]
-    told = [10, 11, 12, 13, 14]
+    extra = [10, 11, 12, 13, 14]
     student = [task + [ANCHOR, 15, 16, *[QUERY] * CHUNK, 17] for task in tasks]
-    teacher = [task + told + [ANCHOR, 18, 19] for task in tasks]
+    teacher = [task + extra + [ANCHOR, 18, 19] for task in tasks]
     # A question with an image and one without; the first answer begins with the anchor.
     asked = [[1, 2, *image, 20, 21, 22], [1, 2, 23, 24]]
     answer = [[ANCHOR, 25, 26, 27, 28, 29], [30, 31, 29]]

@@ -104,9 +104,9 @@ def trainer(ros, nodes, tmp_path, start, episodes):
 def test_a_goal_becomes_a_checkpoint_that_may_be_run(ros, trainer):
     trainer.launch()
     policy = ros.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-    told = DiagnosticStatus(name="policy_node: policy", values=[
+    part = DiagnosticStatus(name="policy_node: policy", values=[
         KeyValue(key="state", value="active"), KeyValue(key="latency_p95_ms", value="12.5")])
-    timer = ros.node.create_timer(0.2, lambda: policy.publish(DiagnosticArray(status=[told])))
+    timer = ros.node.create_timer(0.2, lambda: policy.publish(DiagnosticArray(status=[part])))
     feedback = []
     done = trainer.result(trainer.send(feedback, validation_share=0.2, steps=10))
     ros.node.destroy_timer(timer)
