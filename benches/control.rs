@@ -7,6 +7,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
+use thinkvla::control::arm::ArmError;
 use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::lease::{Heartbeats, Priority};
@@ -17,7 +18,7 @@ use thinkvla::types::time::{Now, Steady, Time};
 struct Sink;
 
 impl Driver for Sink {
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError> {
         black_box(command);
         Ok(())
     }

@@ -31,7 +31,7 @@ use thinkvla::training::optimiser::Optimiser;
 const BATCH: usize = 4;
 const VIEWS: usize = 2;
 const TASK: i64 = 12;
-const TOLD: i64 = 44;
+const LABELLED_TOKENS: i64 = 44;
 const ACTION: i64 = 14;
 
 fn main() {
@@ -221,7 +221,7 @@ fn student(sample: i64, config: &Config) -> Prompt {
 fn teacher(sample: i64, config: &Config) -> TeacherPrompt {
     let mut ids = beginning(sample, config);
     let shared = ids.len();
-    ids.extend(200..200 + TOLD);
+    ids.extend(200..200 + LABELLED_TOKENS);
     ids.extend(anchors(config));
     ids.extend([5, 6, 7]);
     TeacherPrompt {

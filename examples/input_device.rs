@@ -50,7 +50,7 @@ impl Lines {
                 self.linear = vector![x, y, z];
                 self.freshness.good(now);
                 if !self.held {
-                    self.freshness.forgive();
+                    self.freshness.clear_fault();
                 }
             }
             _ => self

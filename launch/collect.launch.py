@@ -16,7 +16,7 @@ from launch.substitutions import LaunchConfiguration
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, SIM_AND_NAMESPACE, own_node  # noqa: E402
+from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATOR, OPERATORS, SIM_AND_NAMESPACE, own_node  # noqa: E402
 
 # Passed on to policy.launch.py.
 PASSED = [
@@ -49,20 +49,6 @@ OWN = [
     DeclareLaunchArgument('operator', default_value='none', choices=['none', *OPERATORS],
                           description='What a person drives the arm with; none starts no teleop_node'),
 ]
-# Passed on to teleop.launch.py, with the namespace, the robot and the log level.
-OPERATOR = [
-    DeclareLaunchArgument('mapping', default_value='',
-                          description="Mapping file in place of the operator's shipped one (see config/teleop)"),
-    DeclareLaunchArgument('after_release', default_value='hold', choices=['hold', 'hand_back'],
-                          description='hold keeps the lease when the deadman is let go, hand_back frees it'),
-    DeclareLaunchArgument('instructions', default_value='',
-                          description='What the episodes are of, in order, separated by semicolons'),
-    DeclareLaunchArgument('driver', default_value='true', choices=BOOLEAN,
-                          description='Start joy_node or spacenav_node for what the operator holds'),
-    DeclareLaunchArgument('terminal', default_value='',
-                          description="Command that opens a terminal for the keyboard, e.g. 'xterm -e'; empty takes "
-                                      'the present one'),
-]
 
 
 def included(file, arguments):
@@ -77,9 +63,9 @@ def record(context):
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
-    told = {'dataset': argument('dataset'), 'contract': argument('contract'), 'instruction': argument('instruction'),
-            'fps': float(argument('fps'))}
-    actions = [own_node('record_node', namespace=argument('namespace'), parameters=[told],
+    parameters = {'dataset': argument('dataset'), 'contract': argument('contract'), 'instruction': argument('instruction'),
+                  'fps': float(argument('fps'))}
+    actions = [own_node('record_node', namespace=argument('namespace'), parameters=[parameters],
                         arguments=['--ros-args', '--log-level', argument('log_level')])]
     if argument('operator') != 'none':
         shared = [given for given in [*PASSED, *OWN]

@@ -39,8 +39,8 @@ def fine_tune(context):
     files = [os.path.join(SHARE, 'config', 'nodes', 'finetune.yaml')]
     if argument('params_file'):
         files.append(argument('params_file'))
-    told = {name: argument(name) for name in ('runs', 'template') if argument(name)}
-    return [own_node('finetune_node', namespace=argument('namespace'), parameters=[*files, *([told] if told else [])],
+    given = {name: argument(name) for name in ('runs', 'template') if argument(name)}
+    return [own_node('finetune_node', namespace=argument('namespace'), parameters=[*files, *([given] if given else [])],
                      arguments=['--ros-args', '--log-level', argument('log_level')])]
 
 

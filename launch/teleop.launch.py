@@ -14,7 +14,7 @@ from launch_ros.actions import Node
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, installed, own_node  # noqa: E402
+from thinkvla_nodes import LOG_LEVEL, OPERATOR, OPERATORS, installed, own_node  # noqa: E402
 
 JOY, SPACENAV = ('joy', 'joy_node'), ('spacenav', 'spacenav_node')
 # Leader arms and trackers come with drivers of their own; the joystick is their deadman.
@@ -24,19 +24,9 @@ ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
     DeclareLaunchArgument('operator', default_value='keyboard', choices=OPERATORS,
                           description='What the operator holds, with the mapping of that name in config/teleop'),
-    DeclareLaunchArgument('mapping', default_value='',
-                          description='Mapping file in place of the shipped one (see config/teleop)'),
-    DeclareLaunchArgument('after_release', default_value='hold', choices=['hold', 'hand_back'],
-                          description='hold keeps the lease when the deadman is let go, hand_back frees it'),
-    DeclareLaunchArgument('instructions', default_value='',
-                          description='What the episodes are of, in order, separated by semicolons'),
+    *OPERATOR,
     DeclareLaunchArgument('robot', default_value='',
                           description='File that describes the arm, as config/robots/rm75.yaml; empty takes that one'),
-    DeclareLaunchArgument('driver', default_value='true', choices=BOOLEAN,
-                          description='Start joy_node or spacenav_node for what the operator holds'),
-    DeclareLaunchArgument('terminal', default_value='',
-                          description="Command that opens a terminal for the keyboard, e.g. 'xterm -e'; empty takes "
-                                      'the present one'),
     LOG_LEVEL,
 ]
 
@@ -48,14 +38,14 @@ def bring_up(context):
 
     operator = argument('operator')
     common = {'namespace': argument('namespace'), 'arguments': ['--ros-args', '--log-level', argument('log_level')]}
-    told = {'mapping': argument('mapping') or operator, 'after_release': argument('after_release')}
+    parameters = {'mapping': argument('mapping') or operator, 'after_release': argument('after_release')}
     if argument('robot'):
-        told['robot'] = argument('robot')
+        parameters['robot'] = argument('robot')
     instructions = [words.strip() for words in argument('instructions').split(';') if words.strip()]
     if instructions:
         # ROS has no empty list parameters; an empty list is expressed by leaving the parameter out.
-        told['instructions'] = instructions
-    actions = [own_node('teleop_node', parameters=[told], prefix=argument('terminal') if operator == 'keyboard' else '',
+        parameters['instructions'] = instructions
+    actions = [own_node('teleop_node', parameters=[parameters], prefix=argument('terminal') if operator == 'keyboard' else '',
                         **common)]
     if argument('driver') == 'true' and operator in DRIVERS:
         package, executable = DRIVERS[operator]

@@ -20,6 +20,20 @@ SIM_AND_NAMESPACE = [
                           description='Namespace of every node and topic; sim with sim:=true, so that no real driver '
                                       'hears the simulation'),
 ]
+# Arguments of the operator's node, of teleop.launch.py and of launch files that include it.
+OPERATOR = [
+    DeclareLaunchArgument('mapping', default_value='',
+                          description="Mapping file in place of the operator's shipped one (see config/teleop)"),
+    DeclareLaunchArgument('after_release', default_value='hold', choices=['hold', 'hand_back'],
+                          description='hold keeps the lease when the deadman is let go, hand_back frees it'),
+    DeclareLaunchArgument('instructions', default_value='',
+                          description='What the episodes are of, in order, separated by semicolons'),
+    DeclareLaunchArgument('driver', default_value='true', choices=BOOLEAN,
+                          description='Start joy_node or spacenav_node for what the operator holds'),
+    DeclareLaunchArgument('terminal', default_value='',
+                          description="Command that opens a terminal for the keyboard, e.g. 'xterm -e'; empty takes "
+                                      'the present one'),
+]
 LOG_LEVEL = DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
                                   description='Least severe messages shown')
 

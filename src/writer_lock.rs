@@ -137,9 +137,9 @@ mod tests {
     fn a_second_writer_is_told_who_the_first_is_and_nothing_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let first = WriterLock::acquire(folder.path()).unwrap();
-        let said = WriterLock::acquire(folder.path()).unwrap_err().to_string();
+        let message = WriterLock::acquire(folder.path()).unwrap_err().to_string();
         let own = format!("found process {} (", std::process::id());
-        assert!(said.contains(&own), "{said}");
+        assert!(message.contains(&own), "{message}");
         drop(first);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         WriterLock::acquire(folder.path()).unwrap();
@@ -170,8 +170,8 @@ mod tests {
             assert!(holder.try_wait().unwrap().is_none());
             std::thread::yield_now();
         }
-        let said = WriterLock::acquire(folder.path()).unwrap_err().to_string();
-        assert!(said.contains(&format!("process {} (", holder.id())), "{said}");
+        let message = WriterLock::acquire(folder.path()).unwrap_err().to_string();
+        assert!(message.contains(&format!("process {} (", holder.id())), "{message}");
         holder.kill().unwrap();
         holder.wait().unwrap();
         WriterLock::acquire(folder.path()).unwrap();

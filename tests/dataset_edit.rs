@@ -73,10 +73,10 @@ fn require(root: &Path, expected: &[(usize, &str)]) {
 fn a_deleted_episode_is_gone_and_the_others_move_up() {
     let folder = tempfile::tempdir().unwrap();
     let (root, text) = recording(folder.path(), "set");
-    let said = succeeds(&["delete", &text, "1"]);
+    let message = succeeds(&["delete", &text, "1"]);
     require(&root, &[(0, "lift the can"), (2, "lift the can")]);
     // The original is kept until the user removes it.
-    assert!(said.contains("set.before"), "{said}");
+    assert!(message.contains("set.before"), "{message}");
     require(
         &folder.path().join("set.before"),
         &[0, 1, 2].map(|i| (i, EPISODES[i].0)),
@@ -97,14 +97,14 @@ fn files_of_the_user_stay_with_a_dataset_that_is_changed_in_its_place() {
         std::fs::write(root.join(file), bytes).unwrap();
     }
     std::fs::create_dir(root.join("drawings")).unwrap();
-    let said = succeeds(&["delete", &text, "1"]);
+    let message = succeeds(&["delete", &text, "1"]);
     for file in ["README.md", "paper.pdf", "notes.tmp"] {
         let before = folder.path().join("set.before").join(file);
         assert_eq!(std::fs::read(root.join(file)).unwrap(), std::fs::read(before).unwrap());
     }
     assert!(
-        said.contains("found the folders drawings; they were not copied"),
-        "{said}"
+        message.contains("found the folders drawings; they were not copied"),
+        "{message}"
     );
     require(&root, &[(0, "lift the can"), (2, "lift the can")]);
 }
@@ -142,9 +142,9 @@ fn nothing_is_written_into_a_dataset_that_is_read() {
         &["split", &text, "--at", "1", "--out", &a, &inside_a],
     ] {
         let output = command_line::dataset(arguments);
-        let said = String::from_utf8(output.stderr).unwrap();
-        let named = said.contains("inside of") || said.contains("twice");
-        assert!(!output.status.success() && named, "{arguments:?}: {said}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        let named = message.contains("inside of") || message.contains("twice");
+        assert!(!output.status.success() && named, "{arguments:?}: {message}");
         assert_eq!(files(folder.path()), before, "{arguments:?}");
         assert!(!Path::new(&a).exists() && !Path::new(&sub).exists());
     }
@@ -173,10 +173,10 @@ fn nothing_is_written_when_one_of_several_places_is_taken() {
         (&["delete", &text, "1"][..], "set.before is still there"),
     ] {
         let output = command_line::dataset(arguments);
-        let said = String::from_utf8(output.stderr).unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
         assert!(
-            !output.status.success() && said.contains(named),
-            "{arguments:?}: {said}"
+            !output.status.success() && message.contains(named),
+            "{arguments:?}: {message}"
         );
         assert_eq!(files(folder.path()), before, "{arguments:?}");
     }
@@ -227,8 +227,11 @@ fn datasets_with_different_columns_are_not_merged_and_the_difference_is_named() 
     let out = folder.path().join("c");
     let output = command_line::dataset(&["merge", &a, &b, "--out", out.to_str().unwrap()]);
     assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("action.joint") && said.contains("shoulder"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        message.contains("action.joint") && message.contains("shoulder"),
+        "{message}"
+    );
     assert!(!out.exists());
 }
 
@@ -242,13 +245,13 @@ fn verify_and_repair_say_what_is_wrong_and_what_was_done() {
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
     let output = command_line::dataset(&["verify", &text]);
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stdout).unwrap();
+    let message = String::from_utf8(output.stdout).unwrap();
     assert!(
-        said.contains("file-002.parquet") && said.contains("the first 2 episodes, 19 frames"),
-        "{said}"
+        message.contains("file-002.parquet") && message.contains("the first 2 episodes, 19 frames"),
+        "{message}"
     );
-    let said = succeeds(&["repair", &text]);
-    assert!(said.contains("cut back from 3 episodes to the first 2"), "{said}");
+    let message = succeeds(&["repair", &text]);
+    assert!(message.contains("cut back from 3 episodes to the first 2"), "{message}");
     assert!(root.join(".cut/1/data/chunk-000/file-002.parquet").exists());
     require(&root, &[0, 1].map(|i| (i, EPISODES[i].0)));
 }

@@ -179,7 +179,7 @@ fn an_episode_that_could_not_be_saved_is_saved_when_there_is_space_again() {
         let disk = FaultyDisk::new(Fault::Full, Some(at));
         let mut writer = sample_dataset::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
         let (saved, error) = record(&mut writer);
-        disk.mend();
+        disk.recover();
         // Only if it failed during the save, not before, with frames missing.
         if error.is_some() && writer.open_frames() == Some(LENGTHS[saved.min(1)]) {
             writer.save(&Map::new()).unwrap();
@@ -198,7 +198,7 @@ fn frames_that_were_taken_before_the_disk_was_full_can_be_saved_when_there_is_sp
     disk.fail_next();
     let next = sample_dataset::frame(&writer, ImageMode::Png, 0, LENGTHS[0]);
     assert!(is_disk(&writer.push(&next).unwrap_err()));
-    disk.mend();
+    disk.recover();
     // Nothing after a truncated frame could be found again.
     let error = writer.push(&next).unwrap_err().to_string();
     assert!(error.contains("save the frames"), "{error}");
@@ -263,10 +263,10 @@ fn an_episode_file_that_was_torn_cuts_the_dataset_back_to_the_longest_sound_begi
             report.problems
         );
         let done = Repair::plan(folder.path()).unwrap().apply(&Disk).unwrap();
-        let said = done.join("\n");
+        let problems = done.join("\n");
         assert!(
-            said.contains("cut back from 3 episodes to the first 1") && said.contains("file-001"),
-            "{said}"
+            problems.contains("cut back from 3 episodes to the first 1") && problems.contains("file-001"),
+            "{problems}"
         );
         let report = verify(folder.path(), Depth::Rows).unwrap();
         assert!(report.problems.is_empty(), "{:?}", report.problems);

@@ -164,7 +164,7 @@ fn a_plan_observed_while_the_tool_turns_begins_with_that_turn() {
 fn waypoints_that_are_moved_inside_are_counted_and_others_are_not() {
     let mut config = config();
     config.workspace.tool_max_m[1] = 0.05;
-    for (count, told) in [(2, None), (4, Some("2 waypoints"))] {
+    for (count, prefix) in [(2, None), (4, Some("2 waypoints"))] {
         let mut rig = Rig::armed_with(config.clone());
         // At 20, 40, 60 and 80 mm.
         rig.follow(count, [0.0, 0.02, 0.0, 0.0, 0.0, 0.0, 1.0]);
@@ -173,9 +173,12 @@ fn waypoints_that_are_moved_inside_are_counted_and_others_are_not() {
             (event.kind, event.check) == (EventKind::Clamped, Check::Workspace)
         };
         let found = rig.events.iter().find(clamped);
-        match told {
+        match prefix {
             None => assert!(found.is_none(), "{found:?}"),
-            Some(told) => assert!(found.is_some_and(|event| event.message.starts_with(told)), "{found:?}"),
+            Some(prefix) => assert!(
+                found.is_some_and(|event| event.message.starts_with(prefix)),
+                "{found:?}"
+            ),
         }
     }
 }

@@ -31,7 +31,7 @@ fn order(count: usize, jobs: usize) -> FrameOrder {
         mix: Mix::default(),
         images: ImageMode::Jpeg(92),
         jobs,
-        beside: None,
+        row_callback: None,
     }
 }
 

@@ -16,8 +16,8 @@ use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::verify::{Depth, verify};
 
 fn lerobot_reads(root: &Path, mode: &str) {
-    if let Some(said) = lerobot::run("read.py", &[root.as_os_str(), OsStr::new(mode)]) {
-        assert!(said.contains("as recorded"), "{said}");
+    if let Some(output) = lerobot::run("read.py", &[root.as_os_str(), OsStr::new(mode)]) {
+        assert!(output.contains("as recorded"), "{output}");
     }
 }
 

@@ -35,7 +35,7 @@ fn checkpoint(change: impl FnOnce(&mut Contract)) -> tempfile::TempDir {
 
 /// Makes the policy move 0.1 m along x and close the gripper whatever the network outputs: equal minimum and maximum leave
 /// one value.
-fn stubborn(contract: &mut Contract) {
+fn fix_actions(contract: &mut Contract) {
     for (of, value) in contract
         .data
         .statistics
@@ -48,7 +48,7 @@ fn stubborn(contract: &mut Contract) {
 }
 
 /// Makes the actions depend on the network's output.
-fn lively(contract: &mut Contract) {
+fn set_random_statistics(contract: &mut Contract) {
     for of in &mut contract.data.statistics {
         (of.min, of.max) = (-1.0, 1.0);
     }
@@ -102,7 +102,7 @@ fn the_error_of_one_row_is_how_far_the_tool_would_end_from_the_thing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     single_rows(&data, &[0.100, 0.110, 0.080, 0.130, 0.160]);
-    let (report, seen) = compared(checkpoint(stubborn).path(), &data, None, 0);
+    let (report, seen) = compared(checkpoint(fix_actions).path(), &data, None, 0);
     let report = report.unwrap();
     // Errors are 0, 10, 20, 30 and 60 mm; those of the constant of 110 mm are 0, 10, 20, 30 and 50.
     let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{report}");
@@ -125,7 +125,7 @@ fn rows_follow_from_the_seed_and_each_is_shown_another_s_pictures_besides() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     single_rows(&data, &[0.1; 8]);
-    let checkpoint = checkpoint(lively);
+    let checkpoint = checkpoint(set_random_statistics);
     let run = |seed| compared(checkpoint.path(), &data, Some(4), seed);
     let (first, seen) = run(1);
     assert_eq!(run(1), (first.clone(), seen.clone()));
@@ -142,7 +142,7 @@ fn whole_episodes_are_compared_to_their_ends_and_written_as_files() {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (folder.path().join("data"), folder.path().join("out"));
     sample_dataset::record(&data, ImageMode::Png);
-    let checkpoint = checkpoint(lively);
+    let checkpoint = checkpoint(set_random_statistics);
     let mut command = Command::new(env!("CARGO_BIN_EXE_thinkvla"));
     command
         .args(["eval", "--device", "cpu", "--threads", "1", "--checkpoint"])

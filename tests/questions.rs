@@ -9,7 +9,7 @@ use nalgebra::Vector3;
 use serde_json::Value;
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::questions::write::{Order, Written, write};
+use thinkvla::sim::questions::write::{Order, QuestionCounts, write};
 use thinkvla::sim::scene_sampler::{SceneObject, sample_scene};
 use thinkvla::sim::tasks;
 
@@ -25,7 +25,7 @@ fn order() -> Order {
     }
 }
 
-fn written(order: &Order) -> (tempfile::TempDir, Written) {
+fn written(order: &Order) -> (tempfile::TempDir, QuestionCounts) {
     let folder = tempfile::tempdir().unwrap();
     let written = write(&SimConfig::shipped().unwrap(), order, folder.path(), |_| ()).unwrap();
     (folder, written)
@@ -55,14 +55,15 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Every `The 3D location of NAME is (x, y, z).` of an answer.
 fn located(answer: &str) -> Vec<(String, Vector3<f64>)> {
-    let said = answer.split("The 3D location of ").skip(1);
-    said.map(|rest| {
-        let (name, rest) = rest.split_once(" is (").unwrap();
-        let (numbers, _) = rest.split_once(')').unwrap();
-        let numbers: Vec<f64> = numbers.split(", ").map(|number| number.parse().unwrap()).collect();
-        (name.to_owned(), Vector3::from_column_slice(&numbers))
-    })
-    .collect()
+    let locations = answer.split("The 3D location of ").skip(1);
+    locations
+        .map(|rest| {
+            let (name, rest) = rest.split_once(" is (").unwrap();
+            let (numbers, _) = rest.split_once(')').unwrap();
+            let numbers: Vec<f64> = numbers.split(", ").map(|number| number.parse().unwrap()).collect();
+            (name.to_owned(), Vector3::from_column_slice(&numbers))
+        })
+        .collect()
 }
 
 #[test]
@@ -113,8 +114,8 @@ fn answers_are_what_the_physics_says() {
     {
         let scene: usize = row["id"].as_str().unwrap()[..6].parse().unwrap();
         let answer = row["conversations"][1]["value"].as_str().unwrap();
-        let said = located(answer);
-        for (name, place) in &said {
+        let locations = located(answer);
+        for (name, place) in &locations {
             let thing = stages[scene].iter().find(|thing| thing.name == *name).unwrap();
             assert!(
                 (thing.place - place).amax() <= 0.0005 + 1e-9,
@@ -124,10 +125,10 @@ fn answers_are_what_the_physics_says() {
             places += 1;
         }
         if row["category"] == "distance" {
-            let (_, told) = answer.rsplit_once(": ").unwrap();
-            let told: f64 = told.strip_suffix(" m.").unwrap().parse().unwrap();
-            let apart = (said[0].1 - said[1].1).norm();
-            assert!((told - apart).abs() < 0.0065, "{answer}");
+            let (_, answered) = answer.rsplit_once(": ").unwrap();
+            let answered: f64 = answered.strip_suffix(" m.").unwrap().parse().unwrap();
+            let apart = (locations[0].1 - locations[1].1).norm();
+            assert!((answered - apart).abs() < 0.0065, "{answer}");
         }
     }
     assert!(places > 10, "{places}");

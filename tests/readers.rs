@@ -229,11 +229,11 @@ fn every_reader_finds_what_each_of_our_writers_left() {
         .chain(simulated(folder.path()))
         .collect();
     let roots: Vec<&OsStr> = written.iter().map(|one| one.root.as_os_str()).collect();
-    let Some(said) = sample_dataset::lerobot::run("readers.py", &roots) else {
+    let Some(output) = sample_dataset::lerobot::run("readers.py", &roots) else {
         return;
     };
     let expected = written
         .iter()
         .map(|one| format!("{} {} {}", one.episodes, one.rows, one.frames));
-    assert_eq!(said.lines().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    assert_eq!(output.lines().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }

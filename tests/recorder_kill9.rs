@@ -30,13 +30,13 @@ const LENGTH: usize = 20;
 
 /// Last output of the killed recorder.
 #[derive(Debug, Default)]
-struct Said {
+struct RecorderOutput {
     saved: usize,
     frames: usize,
 }
 
-impl Said {
-    fn hear(&mut self, line: &str) {
+impl RecorderOutput {
+    fn parse_line(&mut self, line: &str) {
         match line.split_once(' ') {
             Some(("frame", frames)) => self.frames = frames.parse().unwrap_or(self.frames),
             Some(("saved", saved)) => {
@@ -72,7 +72,7 @@ fn records_until_killed() {
 
 /// Kills a recorder `after` its start, or after its first frame with `from_first_frame`, because on a busy machine the
 /// start alone may take longer.
-fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> Said {
+fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> RecorderOutput {
     let mut recorder = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "records_until_killed", "--ignored", "--nocapture"])
         .env(ROOT, root)
@@ -81,17 +81,17 @@ fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> Said
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(recorder.stdout.take().unwrap()).lines();
-    let mut said = Said::default();
-    while from_first_frame && said.frames == 0 {
-        said.hear(&lines.next().unwrap().unwrap());
+    let mut output = RecorderOutput::default();
+    while from_first_frame && output.frames == 0 {
+        output.parse_line(&lines.next().unwrap().unwrap());
     }
     std::thread::sleep(after);
     recorder.kill().unwrap();
     for line in lines {
-        said.hear(&line.unwrap());
+        output.parse_line(&line.unwrap());
     }
     recorder.wait().unwrap();
-    said
+    output
 }
 
 /// Asserts that every episode is as it was recorded; returns their number.
@@ -132,36 +132,39 @@ fn a_killed_recorder_loses_no_saved_episode_and_at_most_a_second_of_the_open_one
     for kill in 0..kills {
         let root = folder.path().join(kill.to_string());
         let after = Duration::from_micros(random.random_range(2_000..700_000));
-        let said = record_and_kill(&root, after, kill % 2 == 1);
+        let output = record_and_kill(&root, after, kill % 2 == 1);
         if !root.join("meta/info.json").exists() {
             // No frame had been taken, so a new recording can begin.
-            assert_eq!((said.saved, said.frames), (0, 0), "kill {kill}");
+            assert_eq!((output.saved, output.frames), (0, 0), "kill {kill}");
             continue;
         }
         begun += 1;
         // Without any repair.
         assert!(
-            require_intact(&root) >= said.saved,
-            "kill {kill} after {after:?}: {said:?}"
+            require_intact(&root) >= output.saved,
+            "kill {kill} after {after:?}: {output:?}"
         );
         let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
         repaired += usize::from(!resumed.repairs.is_empty());
         let saved = writer.info().total_episodes;
         assert!(
-            (said.saved..=said.saved + 1).contains(&saved),
-            "kill {kill}: {said:?}, found {saved} episodes"
+            (output.saved..=output.saved + 1).contains(&saved),
+            "kill {kill}: {output:?}, found {saved} episodes"
         );
         let open = writer.open_frames().unwrap_or(0);
-        open_at_kill += usize::from(said.frames > 0);
-        if saved == said.saved {
+        open_at_kill += usize::from(output.frames > 0);
+        if saved == output.saved {
             assert!(
-                open + FPS as usize >= said.frames,
-                "kill {kill}: {said:?}, {open} frames of the open episode left"
+                open + FPS as usize >= output.frames,
+                "kill {kill}: {output:?}, {open} frames of the open episode left"
             );
-            lost += said.frames.saturating_sub(open);
+            lost += output.frames.saturating_sub(open);
         } else {
             // Saved, and killed before it reported that: the episode must not also be found open.
-            assert_eq!(open, 0, "kill {kill}: {said:?}, found {saved} episodes and an open one");
+            assert_eq!(
+                open, 0,
+                "kill {kill}: {output:?}, found {saved} episodes and an open one"
+            );
         }
         let mut expected = saved;
         if open > 0 {

@@ -229,7 +229,12 @@ fn a_second_writer_is_refused_by_name_and_the_first_loses_nothing() {
     let mut writer = one_saved_and_one_open(&root);
 
     let own = format!("found process {} (", std::process::id());
-    let refused = |said: String| assert!(said.contains("to be the only writer") && said.contains(&own), "{said}");
+    let refused = |message: String| {
+        assert!(
+            message.contains("to be the only writer") && message.contains(&own),
+            "{message}"
+        )
+    };
     refused(DatasetWriter::resume(Arc::new(Disk), &root).err().unwrap().to_string());
     let contract = contract();
     let schema = DatasetSchema::of_arm(&contract, ImageMode::Png).unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 use nalgebra::{UnitQuaternion, Vector3};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::kinematics::Rm75;
-use thinkvla::sim::camera::{HEIGHT, Photographer, View, WIDTH};
+use thinkvla::sim::camera::{HEIGHT, SceneRenderer, View, WIDTH};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::episode;
 use thinkvla::sim::error::SimError;
@@ -269,8 +269,8 @@ fn the_expert_does_every_task_and_level_through_the_supervisor() {
 fn the_block_is_seen_by_the_top_camera_where_it_lies() {
     let (layout, world) = scene(Task::Position);
     let snapshot = world.snapshot();
-    let mut photographer = Photographer::new(&snapshot).unwrap();
-    let pixels = photographer.take(&snapshot, View::Top).unwrap().to_vec();
+    let mut renderer = SceneRenderer::new(&snapshot).unwrap();
+    let pixels = renderer.take(&snapshot, View::Top).unwrap().to_vec();
     assert_eq!(pixels.len(), (WIDTH * HEIGHT * 3) as usize);
     // In the camera's frame: it stands at (0.86, 0, 0.72), with base y to the right, and looks down at the table.
     let from_camera = world.object().translation.vector - Vector3::new(0.86, 0.0, 0.72);

@@ -58,8 +58,8 @@ fn every_reader_of_a_named_file_refuses_what_is_none() {
         for (number, (make, found)) in kinds.into_iter().enumerate() {
             let path = folder.path().join(format!("{reader}{number}"));
             make(&path);
-            let said = read(&path);
-            assert!(said.contains(found), "{reader}: {said}");
+            let message = read(&path);
+            assert!(message.contains(found), "{reader}: {message}");
         }
     }
 }
@@ -81,8 +81,8 @@ fn every_reader_of_a_named_file_says_that_it_is_empty() {
     for (reader, read) in readers {
         let path = folder.path().join(reader);
         std::fs::write(&path, "").unwrap();
-        let said = read(&path);
-        assert!(said.contains("an empty file"), "{reader}: {said}");
+        let message = read(&path);
+        assert!(message.contains("an empty file"), "{reader}: {message}");
     }
 }
 
@@ -93,10 +93,13 @@ fn an_empty_configuration_of_a_training_is_called_so() {
     let path = folder.path().join("train.yaml");
     for empty in ["", " \n"] {
         std::fs::write(&path, empty).unwrap();
-        let said = thinkvla::training::config::TrainingConfig::load(&path)
+        let message = thinkvla::training::config::TrainingConfig::load(&path)
             .unwrap_err()
             .to_string();
-        assert!(said.contains("train.yaml") && said.contains("an empty file"), "{said}");
+        assert!(
+            message.contains("train.yaml") && message.contains("an empty file"),
+            "{message}"
+        );
     }
 }
 
@@ -106,7 +109,7 @@ fn a_dataset_of_special_files_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("meta")).unwrap();
         make(&folder.path().join("meta/info.json"));
-        let said = Dataset::open(folder.path()).unwrap_err().to_string();
-        assert!(said.contains("info.json") && said.contains(found), "{said}");
+        let message = Dataset::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("info.json") && message.contains(found), "{message}");
     }
 }

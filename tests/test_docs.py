@@ -45,6 +45,16 @@ def test_links_lead_to_files_and_headings(page):
     assert not broken, '\n'.join(broken)
 
 
+@pytest.mark.parametrize('page', [page for page in PAGES if page.name != 'CHANGELOG.md'],
+                         ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_of_the_package_exist(page):
+    """Paths that begin with a folder of the package; the changelog also names old ones."""
+    folders = 'config|docs|examples|interfaces|launch|src|tests|tools'
+    named = set(re.findall(rf'(?<![\w/.<>$-])((?:{folders})/[\w./*-]*\w)', page.read_text()))
+    missing = sorted(path for path in named - {'src/thinkvla/tools/setup.sh'} if not list(ROOT.glob(path)))
+    assert not missing, missing
+
+
 def test_every_page_is_listed():
     listed = set(re.findall(r'\]\(([\w.-]+\.md)', (ROOT / 'docs' / 'README.md').read_text()))
     assert listed == {page.name for page in (ROOT / 'docs').glob('*.md')} - {'README.md'}

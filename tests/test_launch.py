@@ -143,8 +143,8 @@ def test_the_first_episode_and_the_clock_of_a_simulation_can_be_chosen(launch):
     done, calls = launch('sim.launch.py', 'task:=position', 'variation:=2', 'seed:=7', 'expert:=true', 'use_sim_time:=true')
     assert done.returncode == 0, done.stderr
     simulator = calls[calls.index('sim_node\t'):].split('\n')[1:]
-    told = {line.strip() for line in simulator[:next((i for i, line in enumerate(simulator) if line[:1] != '\t'), None)]}
-    assert {'task: position', 'variation: 2', 'seed: 7', 'expert: True', 'publish_clock: True', 'use_sim_time: False'} <= told
+    parameters = {line.strip() for line in simulator[:next((i for i, line in enumerate(simulator) if line[:1] != '\t'), None)]}
+    assert {'task: position', 'variation: 2', 'seed: 7', 'expert: True', 'publish_clock: True', 'use_sim_time: False'} <= parameters
     assert calls.count('use_sim_time: True') == 2
     done, _ = launch('sim.launch.py', 'task:=stacking')
     assert done.returncode != 0 and 'position' in done.stderr

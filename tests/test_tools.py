@@ -35,6 +35,11 @@ def test_a_build_without_its_generator_names_the_command_that_brings_it(lacking)
     assert 'the Rust message generator is missing' in done.stderr and str(ROOT / 'tools' / 'setup.sh') in done.stderr
 
 
+def test_a_build_without_ros_names_the_command_that_sources_it(lacking):
+    done = lacking('99.0.0', THINKVLA_BINDGEN='true', ROS_DISTRO='')
+    assert done.returncode == 1 and 'no ROS 2 is sourced' in done.stderr and 'setup.bash' in done.stderr
+
+
 def test_nodes_that_are_not_built_are_named(lacking):
     done = lacking('99.0.0', THINKVLA_BINDGEN='true')
     assert done.returncode == 0

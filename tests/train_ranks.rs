@@ -105,11 +105,11 @@ fn a_process_that_dies_ends_the_others_by_name_and_all_can_go_on() {
     other.kill().unwrap();
     other.wait().unwrap();
     let output = leading.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(
-        said.contains("rank 0 of 2 has lost the others") && said.contains("--resume"),
-        "{said}"
+        message.contains("rank 0 of 2 has lost the others") && message.contains("--resume"),
+        "{message}"
     );
     assert!(!fixture.path("out/step-00000200").exists());
     for output in ended(two(&fixture, &["--resume", "--max-steps", "120"])) {
@@ -132,11 +132,11 @@ fn an_interrupted_process_ends_all_after_the_same_step() {
     let other = children[1].id().to_string();
     assert!(Command::new("kill").args(["-INT", &other]).status().unwrap().success());
     for output in ended(children) {
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(130), "{said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{message}");
         assert!(
-            said.contains(&format!("interrupted after step {} of 200", lines())),
-            "{said}"
+            message.contains(&format!("interrupted after step {} of 200", lines())),
+            "{message}"
         );
     }
     assert!(fixture.path(&format!("out/step-{:08}", lines())).exists());
@@ -146,9 +146,9 @@ fn an_interrupted_process_ends_all_after_the_same_step() {
 fn an_environment_that_says_half_of_it_is_refused_by_name() {
     let fixture = RunFixture::new("");
     let output = fixture.command(&[]).env("WORLD_SIZE", "2").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        !output.status.success() && said.contains("RANK: expected it beside WORLD_SIZE"),
-        "{said}"
+        !output.status.success() && message.contains("RANK: expected it beside WORLD_SIZE"),
+        "{message}"
     );
 }

@@ -78,8 +78,8 @@ fn an_encoded_recording_has_the_same_numbers_and_nearly_the_same_pictures() {
             counted[name]
         );
     }
-    if let Some(said) = lerobot::run("read.py", &[out.as_os_str(), OsStr::new("video")]) {
-        assert!(said.contains("as recorded"), "{said}");
+    if let Some(output) = lerobot::run("read.py", &[out.as_os_str(), OsStr::new("video")]) {
+        assert!(output.contains("as recorded"), "{output}");
     }
 }
 

@@ -35,7 +35,8 @@ stage=$CARGO_TARGET_DIR/ros
 if [[ :${AMENT_PREFIX_PATH:-}: != *:$stage:* ]]; then
   export AMENT_PREFIX_PATH=$stage${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}
   export LD_LIBRARY_PATH=$stage/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-  stage_python=$stage/lib/python$("$THINKVLA_PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+  # Without this Python the path is of no use; tools/setup/lacking.sh reports what is missing.
+  stage_python=$stage/lib/python$("$THINKVLA_PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
   export PYTHONPATH=$stage_python/site-packages${PYTHONPATH:+:$PYTHONPATH}
 fi
 export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}

@@ -161,9 +161,9 @@ measure() {
 }
 
 result=passed
-measure 2>&1 | tee "$out/said" || result=FAILED
+measure 2>&1 | tee "$out/output" || result=FAILED
 # measurements printed by tests and commands
 figures=$(grep -hE '^measured: |^[0-9]+ kills: |^[0-9]+ of [0-9]+ tensors|^[0-9]+ rows; |^kill -9 of policy_node|^\| kill -9|^Done [0-9]+ runs|calls to the disk' \
-  "$out/said" | sort -u | paste -sd ';' || true)
+  "$out/output" | sort -u | paste -sd ';' || true)
 echo "$row, $claim, $n, $result${figures:+: $figures}"
 [[ $result == passed ]]

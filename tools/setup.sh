@@ -15,7 +15,7 @@ wants() { # wants PACKAGE COMMAND...: PACKAGE is missing when COMMAND fails
   shift
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
-has_library() { ldconfig -p | grep -qF "$1 "; }
+has_library() { PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -F "$1 "; } # Debian's users have no sbin in their PATH
 has_software_renderer() { # the second name is that of Mesa 24.2 and newer
   compgen -G '/usr/lib/*/dri/swrast_dri.so' || compgen -G '/usr/lib/*/libgallium-*.so'
 }

@@ -6,7 +6,7 @@ use thinkvla::ros::arm::ArmNode;
 use thinkvla::ros::node::runtime::{self, take_precedence};
 
 fn main() -> anyhow::Result<Infallible> {
-    runtime::catch_early();
+    runtime::catch_signals();
     take_precedence();
     Ok(runtime::run("arm_node", ArmNode::start)?)
 }

@@ -6,6 +6,6 @@ use thinkvla::ros::finetune::FineTuneNode;
 use thinkvla::ros::node::runtime;
 
 fn main() -> anyhow::Result<Infallible> {
-    runtime::catch_early();
+    runtime::catch_signals();
     Ok(runtime::run("finetune_node", FineTuneNode::start)?)
 }

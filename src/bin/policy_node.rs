@@ -7,7 +7,7 @@ use thinkvla::ros::policy::PolicyNode;
 use thinkvla::ros::policy::network::NetworkBackend;
 
 fn main() -> anyhow::Result<Infallible> {
-    runtime::catch_early();
+    runtime::catch_signals();
     thinkvla::model::layers::device::load_cuda();
     let start = |runtime: &runtime::Runtime| PolicyNode::start(runtime, NetworkBackend::checkpoints());
     let code = |node: &PolicyNode| if node.refused() { REFUSED } else { 0 };

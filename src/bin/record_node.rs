@@ -6,6 +6,6 @@ use thinkvla::ros::node::runtime;
 use thinkvla::ros::record::RecordNode;
 
 fn main() -> anyhow::Result<Infallible> {
-    runtime::catch_early();
+    runtime::catch_signals();
     Ok(runtime::run("record_node", RecordNode::start)?)
 }

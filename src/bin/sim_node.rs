@@ -6,7 +6,7 @@ use thinkvla::ros::node::runtime::{self, take_precedence};
 use thinkvla::ros::sim::SimNode;
 
 fn main() -> anyhow::Result<Infallible> {
-    runtime::catch_early();
+    runtime::catch_signals();
     take_precedence();
     Ok(runtime::run("sim_node", SimNode::start)?)
 }

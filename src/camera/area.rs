@@ -48,7 +48,7 @@ struct Share {
 /// Computes the input coordinates and weights of every output coordinate.
 fn shares(from: u32, to: u32) -> Vec<Vec<Share>> {
     /// Overlaps below this (input coordinates) are rounding errors of the ratio.
-    const SLIVER: f64 = 1e-3;
+    const MIN_OVERLAP: f64 = 1e-3;
     let scale = 1.0 / (f64::from(to) / f64::from(from));
     let cell_of = |i: u32| {
         let (low, high) = (f64::from(i) * scale, f64::from(i) * scale + scale);
@@ -58,7 +58,7 @@ fn shares(from: u32, to: u32) -> Vec<Vec<Share>> {
         let before = first_whole as f64 - low;
         let after = high - last_whole as f64;
         let mut cells = Vec::new();
-        if before > SLIVER {
+        if before > MIN_OVERLAP {
             cells.push(Share {
                 from: first_whole - 1,
                 weight: (before / cell) as f32,
@@ -66,7 +66,7 @@ fn shares(from: u32, to: u32) -> Vec<Vec<Share>> {
         }
         let weight = (1.0 / cell) as f32;
         cells.extend((first_whole..last_whole).map(|from| Share { from, weight }));
-        if after > SLIVER {
+        if after > MIN_OVERLAP {
             cells.push(Share {
                 from: last_whole,
                 weight: (after.min(1.0).min(cell) / cell) as f32,

@@ -38,17 +38,17 @@ const NEAR_M: f64 = 1.0;
 /// Bound that stored coordinates are clamped to (m); a ray that meets nothing is stored as a point at this bound.
 const FAR_M: f32 = 8.0;
 /// Number of channels of a wave.
-const OF_WAVE: usize = 6;
+const CHANNELS_OF_WAVE: usize = 6;
 /// Number of channels before the waves: the normal and the flag that nothing is near, or the classes.
-const OTHERS: usize = 4;
+const OTHER_CHANNELS: usize = 4;
 /// Number of channels of the heading.
-const OF_HEADING: usize = 2;
+const CHANNELS_OF_HEADING: usize = 2;
 /// Length of the heading vector.
 const HEADING: f64 = 2.0;
 /// Largest number of rays along each side of a patch.
 const RAYS_OF_PATCH: usize = 4;
 /// Smallest number of channels: those of one ray with one wave.
-pub const LEAST_CHANNELS: usize = OTHERS + OF_WAVE;
+pub const MIN_CHANNELS: usize = OTHER_CHANNELS + CHANNELS_OF_WAVE;
 
 /// Class of the surface that a ray meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +69,7 @@ impl SurfaceClass {
     /// All classes; the position is the stored class number.
     pub const ALL: [Self; 5] = [Self::Background, Self::Table, Self::Object, Self::Prop, Self::Robot];
     /// Classes that have a channel, in the order of the channels, with the value for a hit.
-    const CHANNELS: [(Self, f32); OTHERS] = [
+    const CHANNELS: [(Self, f32); OTHER_CHANNELS] = [
         (Self::Object, 2.0),
         (Self::Prop, 1.0),
         (Self::Robot, 1.0),
@@ -143,7 +143,7 @@ pub struct RayFeatures {
 impl RayFeatures {
     /// Number of rays along each side of a patch, as many as the channels suffice for.
     fn side(self) -> usize {
-        let enough = |side: &usize| self.channels / (side * side) >= LEAST_CHANNELS;
+        let enough = |side: &usize| self.channels / (side * side) >= MIN_CHANNELS;
         (1..=RAYS_OF_PATCH).rev().find(enough).unwrap_or(1)
     }
 
@@ -170,9 +170,13 @@ impl RayFeatures {
 }
 
 fn of_point(of: Option<&SurfacePoint>, channels: usize, classes: bool) -> Vec<f32> {
-    let tells_heading = classes && channels >= LEAST_CHANNELS + OF_HEADING;
-    let others = if tells_heading { OTHERS + OF_HEADING } else { OTHERS };
-    let waves = channels.saturating_sub(others) / OF_WAVE;
+    let tells_heading = classes && channels >= MIN_CHANNELS + CHANNELS_OF_HEADING;
+    let others = if tells_heading {
+        OTHER_CHANNELS + CHANNELS_OF_HEADING
+    } else {
+        OTHER_CHANNELS
+    };
+    let waves = channels.saturating_sub(others) / CHANNELS_OF_WAVE;
     let near = of.filter(|point| point.is_near());
     let mut out = Vec::with_capacity(channels);
     if classes {
@@ -236,7 +240,7 @@ mod tests {
         features(&[Some(point); OF_PATCH], 256)
     }
 
-    fn sky(channels: usize) -> Vec<f32> {
+    fn no_hit(channels: usize) -> Vec<f32> {
         features(&[None; OF_PATCH], channels)
     }
 
@@ -261,13 +265,13 @@ mod tests {
     #[test]
     fn all_are_equally_long_and_what_is_far_is_like_no_place() {
         let norm = |of: &[f32]| of.iter().map(|v| v * v).sum::<f32>().sqrt();
-        let sky = sky(256);
+        let no_hit = no_hit(256);
         for place in [[0.3, -0.1, 0.02], [-0.2, 0.9, -0.7]] {
-            assert_relative_eq!(norm(&at(place)), norm(&sky), epsilon = 1e-3);
-            assert_eq!(cosine(&at(place), &sky), 0.0);
+            assert_relative_eq!(norm(&at(place)), norm(&no_hit), epsilon = 1e-3);
+            assert_eq!(cosine(&at(place), &no_hit), 0.0);
         }
-        assert_eq!(at([3.0, 0.0, 0.0]), sky);
-        for (channels, side) in [(LEAST_CHANNELS, 1), (24, 1), (40, 2), (159, 3), (250, 4), (2048, 4)] {
+        assert_eq!(at([3.0, 0.0, 0.0]), no_hit);
+        for (channels, side) in [(MIN_CHANNELS, 1), (24, 1), (40, 2), (159, 3), (250, 4), (2048, 4)] {
             let features_of = RayFeatures {
                 channels,
                 classes: false,
@@ -288,7 +292,7 @@ mod tests {
         });
         let differs: Vec<usize> = features(&rays, 256)
             .iter()
-            .zip(sky(256))
+            .zip(no_hit(256))
             .enumerate()
             .filter(|(_, (a, b))| *a != b)
             .map(|(channel, _)| channel / 16)

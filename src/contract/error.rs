@@ -28,7 +28,15 @@ pub enum ContractError {
     Parse {
         /// File that was read.
         path: PathBuf,
-        /// Parser's message with line and column, or the first invalid value.
+        /// Parser's message with line and column.
+        message: String,
+    },
+    /// A value of the contract is invalid.
+    #[error("{path} is not a contract: {message}")]
+    Invalid {
+        /// File that was read.
+        path: PathBuf,
+        /// First invalid field: expected and found value.
         message: String,
     },
     /// The contract and the robot disagree.

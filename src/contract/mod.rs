@@ -219,12 +219,11 @@ impl Contract {
             path: path.to_owned(),
             source,
         })?;
-        let parse = |message| ContractError::Parse {
+        let contract: Self = serde_saphyr::from_str(&text).map_err(|e| ContractError::Parse {
             path: path.to_owned(),
-            message,
-        };
-        let contract: Self = serde_saphyr::from_str(&text).map_err(|e| parse(e.to_string()))?;
-        contract.validate().map_err(parse)?;
+            message: e.to_string(),
+        })?;
+        contract.validate(path)?;
         Ok(contract)
     }
 
@@ -250,43 +249,51 @@ impl Contract {
     }
 
     /// Refuses a contract without cameras, with a gripper stroke or rate that is not positive, with too few or many
-    /// statistics, with statistics that its normalisation cannot use, or with an empty chunk.
-    fn validate(&self) -> Result<(), String> {
+    /// statistics, with statistics that its normalisation cannot use, or with an empty chunk; `path` only names the
+    /// file in the error.
+    fn validate(&self, path: &Path) -> Result<(), ContractError> {
+        let invalid = |message: String| ContractError::Invalid {
+            path: path.to_owned(),
+            message,
+        };
         let positive = |name: &str, value: f64| {
             (value.is_finite() && value > 0.0)
                 .then_some(())
-                .ok_or_else(|| format!("{name}: expected a positive number, found {value}"))
+                .ok_or_else(|| invalid(format!("{name}: expected a positive number, found {value}")))
         };
         if self.robot.cameras.is_empty() {
-            return Err("robot.cameras: expected at least one camera, found none".into());
+            return Err(invalid(
+                "robot.cameras: expected at least one camera, found none".into(),
+            ));
         }
         positive("robot.gripper_stroke_m", self.robot.gripper_stroke_m)?;
         positive("data.fps", self.data.fps)?;
         let dim = self.data.action_space.dim();
         if self.data.statistics.len() != dim {
-            return Err(format!(
+            return Err(invalid(format!(
                 "data.statistics: expected {dim} entries, one for each dimension of {:?}, found {}",
                 self.data.action_space,
                 self.data.statistics.len()
-            ));
+            )));
         }
-        self.data
-            .statistics
-            .iter()
-            .try_for_each(|dimension| dimension.validate("data.statistics"))?;
-        self.data
-            .state
-            .iter()
-            .try_for_each(|dimension| dimension.validate("data.state"))?;
+        for (list, dimensions) in [
+            ("data.statistics", &self.data.statistics),
+            ("data.state", &self.data.state),
+        ] {
+            if let Some(unusable) = dimensions.iter().find_map(DimensionStatistics::unusable) {
+                return Err(invalid(format!("{list} of {unusable}")));
+            }
+        }
         match &self.model {
-            Some(model) if model.chunk_len == 0 => Err("model.chunk_len: expected at least 1, found 0".into()),
+            Some(model) if model.chunk_len == 0 => Err(invalid("model.chunk_len: expected at least 1, found 0".into())),
             _ => Ok(()),
         }
     }
 }
 
 impl DimensionStatistics {
-    fn validate(&self, list: &str) -> Result<(), String> {
+    /// Describes values that the normalisation cannot use; `None` where all can be.
+    fn unusable(&self) -> Option<String> {
         let used = match self.normalisation {
             Normalisation::MinMax => [self.min, self.max],
             Normalisation::Q99 => [self.q01, self.q99],
@@ -299,10 +306,10 @@ impl DimensionStatistics {
             _ => low <= high,
         };
         if used.iter().all(|v| v.is_finite()) && ordered {
-            return Ok(());
+            return None;
         }
-        Err(format!(
-            "{list} of {}: {:?} needs finite, ordered values, found {low} and {high}",
+        Some(format!(
+            "{}: {:?} needs finite, ordered values, found {low} and {high}",
             self.name, self.normalisation
         ))
     }

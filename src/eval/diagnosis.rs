@@ -58,7 +58,7 @@ pub struct DiagnosisOptions<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Diagnosis {
     /// Perception by camera; empty where the checkpoint has no geometry adapter.
-    pub seeing: Vec<Seeing>,
+    pub seeing: Vec<BlockDetection>,
     /// Errors of chunks for "point at …".
     pub choosing: OpenLoop,
     /// Errors of chunks along the expert's path.
@@ -70,7 +70,7 @@ pub struct Diagnosis {
 /// Result of searching the block in a camera's pictures with the geometry adapter. Meaningful only for adapters that
 /// were trained on surface classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Seeing {
+pub struct BlockDetection {
     /// Name of the camera.
     pub camera: &'static str,
     /// Number of pictures in which a ray meets the block.
@@ -114,17 +114,17 @@ pub enum DiagnosisError {
     Folder(#[from] std::io::Error),
 }
 
-/// Runs all parts; calls `tell` with the name of each part as it begins. Frames are written to a temporary folder.
+/// Runs all parts; calls `progress` with the name of each part as it begins. Frames are written to a temporary folder.
 ///
 /// # Errors
 /// When the checkpoint does not fit the simulated robot, nothing can be rendered, or the disk refuses.
 pub fn diagnose(
     options: &DiagnosisOptions<'_>,
-    mut tell: impl FnMut(&'static str),
+    mut progress: impl FnMut(&'static str),
 ) -> Result<Diagnosis, DiagnosisError> {
     let folder = tempfile::tempdir()?;
     let mut compared = |kind: FrameKind| -> Result<OpenLoop, DiagnosisError> {
-        tell(kind.name());
+        progress(kind.name());
         let root = folder.path().join(kind.name());
         let viewer = load(options)?;
         let order = order(options, kind, viewer.chunk_len())?;
@@ -140,7 +140,7 @@ pub fn diagnose(
     let choosing = compared(FrameKind::Pointing)?;
     let acting = compared(FrameKind::Expert)?;
     let recovering = compared(FrameKind::Recovery)?;
-    tell("seeing");
+    progress("seeing");
     Ok(Diagnosis {
         seeing: measure_geometry(options)?,
         choosing,
@@ -173,12 +173,12 @@ fn order(options: &DiagnosisOptions<'_>, kind: FrameKind, steps: usize) -> Resul
     })
 }
 
-fn measure_geometry(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
+fn measure_geometry(options: &DiagnosisOptions<'_>) -> Result<Vec<BlockDetection>, DiagnosisError> {
     let mut viewer = load(options)?;
     let order = order(options, FrameKind::Expert, viewer.chunk_len())?;
     let means: Vec<f64> = viewer.contract().data.state.iter().map(|of| of.mean).collect();
     let mut renderer = CameraRenderer::default();
-    let mut seeing = View::ALL.map(|view| Seeing {
+    let mut seeing = View::ALL.map(|view| BlockDetection {
         camera: view.name(),
         shown: 0,
         found: 0,
@@ -209,7 +209,7 @@ fn measure_geometry(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, Diagn
     Ok(seeing.into())
 }
 
-impl Seeing {
+impl BlockDetection {
     /// # Shapes
     /// latents: (patches, channels) of one view in merge-block order; met: its rays, row by row
     fn add(&mut self, latents: &Tensor, met: &[[f32; RAY_VALUES]], grid: Grid, merge: u32) -> Result<(), TchError> {
@@ -251,7 +251,7 @@ impl Seeing {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Seeing { camera, shown, found } in &self.seeing {
+        for BlockDetection { camera, shown, found } in &self.seeing {
             let share = 100.0 * f64::from(*found) / f64::from((*shown).max(1));
             writeln!(
                 f,

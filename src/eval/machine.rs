@@ -17,7 +17,7 @@ pub struct Machine {
 
 impl Machine {
     /// Describes this machine; what it does not report is `unknown` or 0.
-    pub fn this() -> Self {
+    pub fn current() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             text.lines()

@@ -2,7 +2,7 @@
 
 use super::trials::TrialResult;
 use crate::camera::rgb::RgbImage;
-use crate::figures::captions::{LETTER_HEIGHT, Pen, fill, paste, write};
+use crate::figures::captions::{CaptionStyle, LETTER_HEIGHT, fill, paste, write};
 
 /// Pictures in a row.
 const COLUMNS: usize = 10;
@@ -60,7 +60,7 @@ impl TrialSheet {
             let [left, top] = [GAP + number % columns * across, GAP + number / columns * down];
             fill(&mut sheet, [left, top], [width, height], shown.colour);
             paste(&mut sheet, &shown.picture, [left + FRAME, top + FRAME]);
-            let pen = Pen {
+            let pen = CaptionStyle {
                 left,
                 top: top + height + GAP / 2,
                 colour: CAPTION,

@@ -11,7 +11,7 @@ use super::font::{Font, mix};
 use crate::camera::rgb::RgbImage;
 
 /// Result of drawing on a canvas, which cannot fail.
-pub(super) type Drawn = Result<(), DrawingErrorKind<Infallible>>;
+pub(super) type DrawResult = Result<(), DrawingErrorKind<Infallible>>;
 
 /// Image of fixed size, filled with white.
 pub(super) struct Canvas<'a> {
@@ -53,15 +53,15 @@ impl DrawingBackend for Canvas<'_> {
         (self.image.width(), self.image.height())
     }
 
-    fn ensure_prepared(&mut self) -> Drawn {
+    fn ensure_prepared(&mut self) -> DrawResult {
         Ok(())
     }
 
-    fn present(&mut self) -> Drawn {
+    fn present(&mut self) -> DrawResult {
         Ok(())
     }
 
-    fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> Drawn {
+    fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> DrawResult {
         if let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) {
             mix(self.image, [x, y], color.rgb.into(), color.alpha);
         }
@@ -77,7 +77,7 @@ impl DrawingBackend for Canvas<'_> {
         Ok((width as u32, height as u32))
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, pos: BackendCoord) -> Drawn {
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, pos: BackendCoord) -> DrawResult {
         let (text_width, text_height) = extent(text, style);
         let anchor = style.anchor();
         let left = match anchor.h_pos {

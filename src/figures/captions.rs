@@ -18,7 +18,7 @@ pub(crate) const LETTER_HEIGHT: u32 = FONT.height.val() as u32;
 
 /// Position and style of a caption.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pen {
+pub(crate) struct CaptionStyle {
     /// Left edge (px).
     pub left: u32,
     /// Top edge (px).
@@ -47,7 +47,7 @@ pub(crate) fn paste(image: &mut RgbImage, picture: &RgbImage, [left, top]: [u32;
 }
 
 /// Draws one line of text; letters that the font lacks become `?`, those outside the image are clipped.
-pub(crate) fn write(image: &mut RgbImage, pen: Pen, text: &str) {
+pub(crate) fn write(image: &mut RgbImage, pen: CaptionStyle, text: &str) {
     for dot in FONT.dots(text) {
         let place = [pen.left as usize + dot.x, pen.top as usize + dot.y];
         mix(image, place, pen.colour, dot.opacity);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::captions::{LETTER_HEIGHT, LETTER_WIDTH, Pen, fill, paste, write};
+use super::captions::{CaptionStyle, LETTER_HEIGHT, LETTER_WIDTH, fill, paste, write};
 use crate::camera::file::{self, SaveError};
 use crate::camera::resize::{ResizeError, Resizer};
 use crate::camera::rgb::RgbImage;
@@ -150,7 +150,7 @@ impl ContactSheet {
         for (line, top) in title.iter().zip((GAP..).step_by(LINE as usize)) {
             write(
                 &mut sheet,
-                Pen {
+                CaptionStyle {
                     left: GAP,
                     top,
                     colour: TITLE,
@@ -172,7 +172,7 @@ impl ContactSheet {
             paste(sheet, &frame.picture, [left, top]);
             let room = (self.style.thumbnail_width / LETTER_WIDTH) as usize;
             let caption: String = frame.caption.chars().take(room).collect();
-            let pen = Pen {
+            let pen = CaptionStyle {
                 left,
                 top: top + row.height() + GAP / 2,
                 colour: CAPTION,

@@ -69,8 +69,8 @@ pub trait Driver {
     /// Publishes one command.
     ///
     /// # Errors
-    /// When publishing fails, with the reason.
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String>;
+    /// When publishing fails.
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError>;
 }
 
 /// Stop messages that are still to be sent.
@@ -179,7 +179,7 @@ impl<D: Driver> Realman<D> {
             self.stop = None;
         }
         match self.api().or_else(|unknown| self.known.ok_or(unknown)) {
-            Ok(api) => self.driver.send(&DriverCommand::Stop(api)).map_err(ArmError::Transport),
+            Ok(api) => self.driver.send(&DriverCommand::Stop(api)),
             Err(unknown) => Err(ArmError::Transport(unknown.to_string())),
         }
     }
@@ -237,19 +237,16 @@ impl<D: Driver> Arm for Realman<D> {
             });
         }
         let frame = self.frame(command);
-        self.driver.send(&frame).map_err(ArmError::Transport)
+        self.driver.send(&frame)
     }
 
     fn grip(&mut self, opening: f64, now: Steady) -> Result<(), ArmError> {
         match self.gripper.position_for(opening, now) {
-            Some(position) => self
-                .driver
-                .send(&DriverCommand::Gripper {
-                    position,
-                    block: false,
-                    timeout: 0,
-                })
-                .map_err(ArmError::Transport),
+            Some(position) => self.driver.send(&DriverCommand::Gripper {
+                position,
+                block: false,
+                timeout: 0,
+            }),
             None => Ok(()),
         }
     }

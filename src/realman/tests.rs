@@ -6,7 +6,7 @@ use crate::types::Joints;
 struct Wire(Vec<DriverCommand>);
 
 impl Driver for Wire {
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError> {
         self.0.push(*command);
         Ok(())
     }

@@ -70,14 +70,14 @@ impl Intrinsics {
 }
 
 /// Renders pictures. It must stay on the thread that created it: an OpenGL context cannot move.
-pub struct Photographer {
+pub struct SceneRenderer {
     renderer: MjRenderer,
     data: MjData<Arc<MjModel>>,
     noise: SensorNoise,
     pixels: Vec<u8>,
 }
 
-impl Photographer {
+impl SceneRenderer {
     /// Creates an off-screen context; takes 120 to 300 ms.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Photographer {
 /// All cameras of the scene; their OpenGL context is created with the first picture.
 #[derive(Default)]
 pub struct CameraRenderer {
-    photographer: Option<Photographer>,
+    renderer: Option<SceneRenderer>,
 }
 
 impl CameraRenderer {
@@ -167,9 +167,9 @@ impl CameraRenderer {
     /// # Errors
     /// When no OpenGL context can be created, or it fails.
     pub fn render(&mut self, at: &Snapshot) -> Result<[RgbImage; 2], SimError> {
-        let photographer = self.open(at)?;
+        let renderer = self.open(at)?;
         let mut picture = |view| {
-            let pixels = photographer.take(at, view)?.to_vec();
+            let pixels = renderer.take(at, view)?.to_vec();
             RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| SimError::Render(e.to_string()))
         };
         Ok([picture(View::Top)?, picture(View::Wrist)?])
@@ -180,9 +180,9 @@ impl CameraRenderer {
     /// # Errors
     /// When no OpenGL context can be created, or it fails, or a picture cannot be encoded.
     pub fn pictures(&mut self, at: &Snapshot, mode: ImageMode) -> Result<Vec<Picture>, SimError> {
-        let photographer = self.open(at)?;
+        let renderer = self.open(at)?;
         View::ALL
-            .map(|view| photographer.picture(at, view, mode))
+            .map(|view| renderer.picture(at, view, mode))
             .into_iter()
             .collect()
     }
@@ -196,10 +196,10 @@ impl CameraRenderer {
         Ok(())
     }
 
-    fn open(&mut self, at: &Snapshot) -> Result<&mut Photographer, SimError> {
-        match &mut self.photographer {
-            Some(photographer) => Ok(photographer),
-            none => Ok(none.insert(Photographer::new(at)?)),
+    fn open(&mut self, at: &Snapshot) -> Result<&mut SceneRenderer, SimError> {
+        match &mut self.renderer {
+            Some(renderer) => Ok(renderer),
+            none => Ok(none.insert(SceneRenderer::new(at)?)),
         }
     }
 }

@@ -37,15 +37,15 @@ pub struct Collection {
     /// Format of the pictures in the rows.
     pub images: ImageMode,
     /// Writer of additional data beside the rows.
-    pub beside: Option<Arc<Beside>>,
+    pub row_callback: Option<Arc<RowCallback>>,
 }
 
 /// Callback for each row, with the rendered state and its pictures, before the row is known to be saved. An error ends
 /// the collection.
-pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), BesideError> + Send + Sync;
+pub type RowCallback = dyn Fn(&Snapshot, &[Picture]) -> Result<(), RowCallbackError> + Send + Sync;
 
-/// Error of a [`Beside`] callback, which this module does not know.
-pub type BesideError = Box<dyn std::error::Error + Send + Sync>;
+/// Error of a [`RowCallback`] callback, which this module does not know.
+pub type RowCallbackError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Result of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,7 +98,7 @@ pub enum CollectError {
     Dataset(#[from] DatasetError),
     /// The additional data beside the rows cannot be written.
     #[error("{0}")]
-    Beside(BesideError),
+    RowCallback(RowCallbackError),
     /// A dataset of frames to be continued holds other rows.
     #[error(
         "{}: expected the {rows} rows of the dataset to be frames of seed {seed}, found {found}; name another folder",
@@ -149,7 +149,7 @@ impl Collector {
             arm,
             task,
             images,
-            beside,
+            row_callback,
         } = self.collection.clone();
         let id = EpisodeId { task, variation, seed };
         writer.begin(&tasks::layout(&sim, id)?.instruction)?;
@@ -159,7 +159,7 @@ impl Collector {
             next: None,
             period,
             images,
-            beside,
+            row_callback,
             renderer: &mut self.renderer,
         };
         let mut dwell = Dwell::default();
@@ -199,7 +199,7 @@ struct EpisodeSampler<'a> {
     next: Option<f64>,
     period: f64,
     images: ImageMode,
-    beside: Option<Arc<Beside>>,
+    row_callback: Option<Arc<RowCallback>>,
     renderer: &'a mut CameraRenderer,
 }
 
@@ -233,8 +233,8 @@ impl EpisodeSampler<'_> {
     fn take(&mut self, moment: &EpisodeMoment<'_>) -> Result<Vec<Picture>, CollectError> {
         let snapshot = moment.episode_world.world.snapshot();
         let pictures = self.renderer.pictures(&snapshot, self.images)?;
-        if let Some(beside) = &self.beside {
-            beside(&snapshot, &pictures).map_err(CollectError::Beside)?;
+        if let Some(row_callback) = &self.row_callback {
+            row_callback(&snapshot, &pictures).map_err(CollectError::RowCallback)?;
         }
         Ok(pictures)
     }

@@ -20,7 +20,7 @@ pub fn points(caster: &mut RayCaster, view: View, [rows, columns]: [usize; 2]) -
         return vec![None; rows * columns];
     };
     // A picture is stretched to its patches whatever its aspect ratio; pixel centres are at whole numbers.
-    let told = |place: Vector3<f64>, normal: Vector3<f64>| match view {
+    let in_view_frame = |place: Vector3<f64>, normal: Vector3<f64>| match view {
         View::Top => (place, normal),
         View::Wrist => (
             camera.axes.tr_mul(&(place - camera.position)),
@@ -39,7 +39,7 @@ pub fn points(caster: &mut RayCaster, view: View, [rows, columns]: [usize; 2]) -
             let pixel = [middle(column, columns, WIDTH), middle(row, rows, HEIGHT)];
             let met = caster.along(&camera.position, &camera.direction(pixel))?;
             let towards = -met.normal.dot(&(met.point - camera.position)).signum();
-            let (place, normal) = told(met.point, met.normal * towards);
+            let (place, normal) = in_view_frame(met.point, met.normal * towards);
             Some(SurfacePoint {
                 place,
                 normal,

@@ -22,7 +22,7 @@ const LOWEST_ABOVE_M: f64 = 0.22;
 /// Number of poses tried before the arm stays as it was.
 const TRIES: usize = 50;
 /// Physics steps until the block has settled.
-const SETTLING: usize = 150;
+const SETTLING_STEPS: usize = 150;
 
 /// Last command of the gripper, 0 closed to 1 open; the driver reports no measured opening.
 pub type Opening = f64;
@@ -45,7 +45,7 @@ pub fn above(world: &mut World, tool_offset_m: [f64; 3], random: &mut ChaCha8Rng
 }
 
 fn settle(world: &mut World, arm: &Setpoint) {
-    for _ in 0..SETTLING {
+    for _ in 0..SETTLING_STEPS {
         world.step(arm);
     }
 }

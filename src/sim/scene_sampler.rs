@@ -21,7 +21,7 @@ pub struct SceneObject {
     /// Name with article.
     pub name: String,
     /// Name in instructions.
-    pub said: Vec<String>,
+    pub words: Vec<String>,
     /// Centre in the base frame (m).
     pub place: Vector3<f64>,
     /// Half sizes along its own edges (m); of round things, half the side of the inscribed square.
@@ -73,13 +73,13 @@ pub fn sample_scene(config: &SimConfig, seed: u64, number: u64) -> Result<Sample
     let layout = tasks::layout(config, id)?;
     let mut world = World::new(config, &layout, SceneOptions::default())?;
     let tool = Translation3::from(config.driver.tool_offset_m);
-    let told = random_pose::above(&mut world, config.driver.tool_offset_m, &mut random);
+    let opening = random_pose::above(&mut world, config.driver.tool_offset_m, &mut random);
     let block = world.object();
     let gripper = world.base_from_flange() * tool;
     let mut things = vec![
         SceneObject {
             name: format!("the {} block", layout.object.colour.name),
-            said: vec![format!("the {} block", layout.object.colour.name), "the block".into()],
+            words: vec![format!("the {} block", layout.object.colour.name), "the block".into()],
             half: Vector3::repeat(config.block.side_m / 2.0),
             place: block.translation.vector,
             turn: Some(edges(&block.rotation)),
@@ -87,7 +87,7 @@ pub fn sample_scene(config: &SimConfig, seed: u64, number: u64) -> Result<Sample
         },
         SceneObject {
             name: "the tip of the gripper".into(),
-            said: Vec::new(),
+            words: Vec::new(),
             half: Vector3::zeros(),
             place: gripper.translation.vector,
             turn: None,
@@ -98,7 +98,7 @@ pub fn sample_scene(config: &SimConfig, seed: u64, number: u64) -> Result<Sample
         if let Some(called) = called(&prop.name) {
             things.push(SceneObject {
                 name: called.name,
-                said: called.said,
+                words: called.words,
                 place: world.middle_of(&prop.name)?,
                 half: half(&prop.form),
                 turn: called.is_turned.then_some(prop.yaw),
@@ -112,7 +112,7 @@ pub fn sample_scene(config: &SimConfig, seed: u64, number: u64) -> Result<Sample
         arm: ArmPosture {
             joints: world.joints(),
             tool: gripper,
-            gripper: told,
+            gripper: opening,
         },
         snapshot: world.snapshot(),
     })
@@ -136,30 +136,30 @@ pub(super) fn heading(axes: &Matrix3<f64>) -> f64 {
 }
 
 /// Returns the name of a prop in instructions, if it has one.
-pub(super) fn said(geom: &str) -> Option<String> {
-    called(geom)?.said.into_iter().next()
+pub(super) fn words(geom: &str) -> Option<String> {
+    called(geom)?.words.into_iter().next()
 }
 
 /// Names of a prop.
-struct Called {
+struct PropNames {
     name: String,
-    said: Vec<String>,
+    words: Vec<String>,
     /// Whether the rotation of its edges is part of the scene's description.
     is_turned: bool,
 }
 
 /// Returns the names of a geom; further parts of an object that is named already have none.
-fn called(geom: &str) -> Option<Called> {
-    let called = |name: String, said: String| Called {
+fn called(geom: &str) -> Option<PropNames> {
+    let called = |name: String, words: String| PropNames {
         name,
-        said: vec![said],
+        words: vec![words],
         is_turned: false,
     };
     let mark = geom.strip_prefix("mark_").and_then(|rest| rest.strip_suffix("_rim"));
     match (geom, mark) {
         ("pedestal", _) => Some(called("the stand".into(), "the stand".into())),
         ("plate", _) => Some(called("the plate".into(), "the plate".into())),
-        ("box_floor", _) => Some(Called {
+        ("box_floor", _) => Some(PropNames {
             is_turned: true,
             ..called("the floor of the transparent box".into(), "the transparent box".into())
         }),

@@ -37,7 +37,7 @@ pub struct Setpoint {
 
 /// Contacts of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Touching {
+pub struct BlockContacts {
     /// Whether the left finger touches it.
     pub left: bool,
     /// Whether the right finger touches it.
@@ -50,7 +50,7 @@ pub struct Touching {
     pub other: bool,
 }
 
-impl Touching {
+impl BlockContacts {
     /// Reports whether any part of the gripper touches the block.
     pub fn gripper(self) -> bool {
         self.left || self.right || self.palm
@@ -228,9 +228,9 @@ impl World {
     }
 
     /// Returns the current contacts of the block.
-    pub fn touching(&self) -> Touching {
+    pub fn touching(&self) -> BlockContacts {
         let ids = &self.ids;
-        let mut touching = Touching::default();
+        let mut touching = BlockContacts::default();
         for contact in self.data.contact() {
             // Contacts without a constraint exert no force.
             if contact.efc_address < 0 {

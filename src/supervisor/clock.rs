@@ -13,7 +13,7 @@ const STILL_S: f64 = 0.1;
 
 /// Progress of ROS time since the last tick.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Course {
+pub(super) enum ClockProgress {
     /// It advanced, or paused only briefly.
     Forward,
     /// It jumped back by this much (s).
@@ -41,7 +41,7 @@ impl ClockWatch {
     }
 
     /// Compares both clocks; to be called once a tick.
-    pub(super) fn look(&mut self, now: Now) -> Course {
+    pub(super) fn update(&mut self, now: Now) -> ClockProgress {
         let gone = now.ros.seconds_since(self.last.ros);
         let ahead = gone - now.steady.seconds_since(self.last.steady);
         self.last = now;
@@ -49,10 +49,10 @@ impl ClockWatch {
             self.moved = now.steady;
         }
         match self.still(now.steady) {
-            _ if gone < 0.0 => Course::Back(-gone),
-            _ if ahead > JUMP_S => Course::Ahead(ahead),
-            Some(still) => Course::Still(still),
-            None => Course::Forward,
+            _ if gone < 0.0 => ClockProgress::Back(-gone),
+            _ if ahead > JUMP_S => ClockProgress::Ahead(ahead),
+            Some(still) => ClockProgress::Still(still),
+            None => ClockProgress::Forward,
         }
     }
 
@@ -64,29 +64,29 @@ impl ClockWatch {
 }
 
 /// Error message for a ROS clock that has stood still for `still` (s).
-pub(super) fn standing_still(still: f64) -> String {
+pub(super) fn clock_stopped(still: f64) -> String {
     format!("expected ROS time to go forward, found it standing still for {still:.3} s")
 }
 
 impl<D: Driver> Supervisor<D> {
     /// Ends a plan whose times are no longer valid. After a jump everything stamped in ROS time is dropped.
     pub(super) fn watch_clock(&mut self, now: Now) {
-        let course = self.clock.look(now);
+        let course = self.clock.update(now);
         let reason = match course {
-            Course::Forward => return,
-            Course::Still(still) if self.mode == ArmMode::Executing => standing_still(still),
-            Course::Still(_) => return,
-            Course::Back(seconds) => format!("expected ROS time to go forward, found it {seconds:.3} s back"),
-            Course::Ahead(seconds) => {
+            ClockProgress::Forward => return,
+            ClockProgress::Still(still) if self.mode == ArmMode::Executing => clock_stopped(still),
+            ClockProgress::Still(_) => return,
+            ClockProgress::Back(seconds) => format!("expected ROS time to go forward, found it {seconds:.3} s back"),
+            ClockProgress::Ahead(seconds) => {
                 format!("expected ROS time to go on with steady time, found it {seconds:.3} s ahead")
             }
         };
-        if matches!(course, Course::Back(_) | Course::Ahead(_)) {
+        if matches!(course, ClockProgress::Back(_) | ClockProgress::Ahead(_)) {
             self.executor.restart(now.ros, self.gate.motion().position);
         }
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, EventKind::Held, Check::Clock, || {
-            format!("{told}; observations have to be made anew")
+            format!("{cause}; observations have to be made anew")
         });
         if self.mode == ArmMode::Executing {
             self.begin_braking(AfterRest::Hold, reason, now);
@@ -100,15 +100,15 @@ mod tests {
     use crate::types::time::Time;
 
     /// Compares a ROS clock that shows `ros` (s) every 10 ms; returns the ticks at which it was not steady.
-    fn courses(ros: impl Fn(u32) -> f64, ticks: u32) -> Vec<(u32, Course)> {
+    fn courses(ros: impl Fn(u32) -> f64, ticks: u32) -> Vec<(u32, ClockProgress)> {
         let at = |tick: u32| Now {
             ros: Time::from_secs_f64(1000.0 + ros(tick)),
             steady: Steady::from_secs_f64(0.01 * f64::from(tick)),
         };
         let mut watch = ClockWatch::new(at(0));
         (1..=ticks)
-            .map(|tick| (tick, watch.look(at(tick))))
-            .filter(|(_, course)| *course != Course::Forward)
+            .map(|tick| (tick, watch.update(at(tick))))
+            .filter(|(_, course)| *course != ClockProgress::Forward)
             .collect()
     }
 
@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn a_jump_is_told_once_and_a_standstill_for_as_long_as_it_lasts() {
         let jump = |by: f64| courses(move |t| 0.01 * f64::from(t) + if t < 50 { 0.0 } else { by }, 100);
-        assert!(matches!(jump(-3600.0)[..], [(50, Course::Back(by))] if (by - 3599.99).abs() < 1e-6));
-        assert!(matches!(jump(3600.0)[..], [(50, Course::Ahead(by))] if (by - 3600.0).abs() < 1e-6));
-        assert!(matches!(jump(0.3)[..], [(50, Course::Ahead(_))]));
+        assert!(matches!(jump(-3600.0)[..], [(50, ClockProgress::Back(by))] if (by - 3599.99).abs() < 1e-6));
+        assert!(matches!(jump(3600.0)[..], [(50, ClockProgress::Ahead(by))] if (by - 3600.0).abs() < 1e-6));
+        assert!(matches!(jump(0.3)[..], [(50, ClockProgress::Ahead(_))]));
         let still = courses(|t| 0.01 * f64::from(t.min(50)), 100);
-        assert!(matches!(still[0], (61, Course::Still(_))), "{still:?}");
+        assert!(matches!(still[0], (61, ClockProgress::Still(_))), "{still:?}");
         assert_eq!(still.len(), 40);
     }
 }

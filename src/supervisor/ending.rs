@@ -1,6 +1,6 @@
 //! Ends motion: monitors of state and period, braking, coming to rest, latching of stops and faults.
 
-use super::{AfterRest, ArmMode, Frame, Supervisor};
+use super::{AfterRest, ArmMode, Frame, MoveProgress, StopError, Supervisor};
 use crate::control::arm::{ArmError, CommandSource};
 use crate::control::event::{Check, EventKind};
 use crate::control::gate::Braking;
@@ -28,9 +28,9 @@ impl<D: Driver> Supervisor<D> {
             "expected a tick every {:.3} s, found {gap:.3} s without one",
             self.config.period()
         );
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, EventKind::Held, Check::Period, || {
-            format!("{told}; the plan is dropped and the arm taken to rest, look for what keeps the machine busy")
+            format!("{cause}; the plan is dropped and the arm taken to rest, look for what keeps the machine busy")
         });
         self.begin_braking(AfterRest::Hold, reason, now);
     }
@@ -53,9 +53,9 @@ impl<D: Driver> Supervisor<D> {
         let Some((check, reason)) = stale.or_else(|| self.unfollowed(now)) else {
             return;
         };
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, EventKind::Fault, check, || {
-            format!("{told}; braking, then a fault is latched")
+            format!("{cause}; braking, then a fault is latched")
         });
         self.begin_braking(AfterRest::Fault, reason, now);
     }
@@ -101,7 +101,7 @@ impl<D: Driver> Supervisor<D> {
     fn drop_motion(&mut self, reason: &str) {
         self.executor.drop_plan();
         if self.named_move.take().is_some() {
-            self.move_result = Some(Err(reason.to_owned()));
+            self.move_result = Some(MoveProgress::Failed(reason.to_owned()));
         }
     }
 
@@ -143,7 +143,7 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// When the first stop message was not sent; an event is raised as well.
-    pub(super) fn latch(&mut self, mode: ArmMode, check: Check, reason: String, now: Now) -> Result<(), String> {
+    pub(super) fn latch(&mut self, mode: ArmMode, check: Check, reason: String, now: Now) -> Result<(), StopError> {
         self.drop_motion(&reason);
         let position = self.measured.unwrap_or(self.gate.motion().position);
         self.gate.rest_at(position);
@@ -152,9 +152,9 @@ impl<D: Driver> Supervisor<D> {
         } else {
             EventKind::Fault
         };
-        let told = reason.clone();
+        let cause = reason.clone();
         self.gate.events.push(now.steady, kind, check, || {
-            format!("{told}; latched, reset the fault and arm again")
+            format!("{cause}; latched, reset the fault and arm again")
         });
         if mode == ArmMode::Stopped && (self.mode == ArmMode::Fault || self.is_failing()) {
             let fault = std::mem::take(&mut self.reason);
@@ -165,17 +165,16 @@ impl<D: Driver> Supervisor<D> {
         self.gate
             .arm_mut()
             .stop(now.steady)
-            .map_err(|error| self.stop_not_sent(&error, now))
+            .map_err(|error| self.stop_not_sent(error, now))
     }
 
-    /// Raises an event that a stop was not sent; returns its message.
-    pub(super) fn stop_not_sent(&mut self, error: &ArmError, now: Now) -> String {
-        let told = format!("a stop was not sent: {error}");
-        let message = told.clone();
+    /// Raises an event that a stop was not sent; returns the error for the sender of the request.
+    pub(super) fn stop_not_sent(&mut self, error: ArmError, now: Now) -> StopError {
+        let error = StopError::NotSent(error);
         self.gate
             .events
-            .push(now.steady, EventKind::Fault, Check::Driver, || message);
-        told
+            .push(now.steady, EventKind::Fault, Check::Driver, || error.to_string());
+        error
     }
 
     /// Ends all commands and latches a fault, as [`Supervisor::latch`].

@@ -1,6 +1,6 @@
 //! Follows a chunk or a named move, one command per tick.
 
-use super::{AfterRest, ArmMode, Frame, Supervisor};
+use super::{AfterRest, ArmMode, Frame, MoveProgress, Refusal, Supervisor};
 use crate::control::arm::{Arm, ArmError, CommandSource, JointCommand};
 use crate::control::event::{Check, EventKind};
 use crate::control::executor::PlannedJoints;
@@ -17,7 +17,7 @@ const UNCHANGED_RAD: f64 = 1e-9;
 
 impl<D: Driver> Supervisor<D> {
     pub(super) fn follow_plan(&mut self, frame: Frame, now: Now) {
-        if !self.is_taken_up(now) {
+        if !self.is_anchored(now) {
             return;
         }
         let Some(observed) = self.executor.observed() else {
@@ -96,7 +96,7 @@ impl<D: Driver> Supervisor<D> {
 
     fn cannot_reach(&mut self, frame: Frame, error: &InverseError, now: Now) {
         let message = format!("the next pose cannot be taken up, {error}");
-        self.refuse(Check::Reach, message.clone(), now);
+        self.refuse(Refusal::new(Check::Reach, message.clone()), now);
         self.begin_braking(AfterRest::Hold, message, now);
         self.keep_braking(frame, now);
     }
@@ -122,7 +122,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     pub(super) fn follow_move(&mut self, frame: Frame, now: Now) {
-        if !self.is_taken_up(now) {
+        if !self.is_anchored(now) {
             return;
         }
         let Some(named_move) = &self.named_move else {
@@ -141,7 +141,7 @@ impl<D: Driver> Supervisor<D> {
                 .named_move
                 .take()
                 .map_or_else(String::new, |done| format!("at {}", done.name));
-            self.move_result = Some(Ok(()));
+            self.move_result = Some(MoveProgress::Done);
             self.rest(ArmMode::Holding, reason);
         }
     }

@@ -1,6 +1,6 @@
 //! Inputs: joint states, driver errors, the ROS graph, heartbeats and chunks.
 
-use super::clock::standing_still;
+use super::clock::clock_stopped;
 use super::{AfterRest, ArmMode, ErrorChannel, Refusal, Supervisor};
 use crate::contract::ActionSpace;
 use crate::control::chunk::ActionChunk;
@@ -48,7 +48,7 @@ impl<D: Driver> Supervisor<D> {
     pub fn on_malformed_chunk(&mut self, source: &str, plan_id: u64, why: Refusal, now: Now) {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(source, plan_id);
-        self.refuse(why.check, why.message, now);
+        self.refuse(why, now);
         if let Some((source, plan_id)) = about {
             self.gate.events.about(&source, plan_id);
         }
@@ -95,10 +95,10 @@ impl<D: Driver> Supervisor<D> {
         }
         if let Err(not_ready) = ready {
             let message = not_ready.to_string();
-            let told = message.clone();
+            let copy = message.clone();
             self.gate
                 .events
-                .push(now.steady, EventKind::Fault, Check::Publishers, || told);
+                .push(now.steady, EventKind::Fault, Check::Publishers, || copy);
             self.begin_braking(AfterRest::Fault, message, now);
         }
     }
@@ -122,11 +122,11 @@ impl<D: Driver> Supervisor<D> {
     pub fn on_chunk(&mut self, chunk: ActionChunk, now: Now) -> Result<(), Refusal> {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(&chunk.source, chunk.plan_id);
-        if let Err((check, message)) = self
+        if let Err(refusal) = self
             .check_chunk(&chunk, now)
             .and_then(|()| self.start_chunk(&chunk, now))
         {
-            let refusal = self.refuse(check, message, now);
+            let refusal = self.refuse(refusal, now);
             if let Some((source, plan_id)) = about {
                 self.gate.events.about(&source, plan_id);
             }
@@ -143,7 +143,7 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    fn start_chunk(&mut self, chunk: &ActionChunk, now: Now) -> Result<(), (Check, String)> {
+    fn start_chunk(&mut self, chunk: &ActionChunk, now: Now) -> Result<(), Refusal> {
         if !self.mode.is_moving() {
             self.prepare_start(now)?;
         }
@@ -152,7 +152,7 @@ impl<D: Driver> Supervisor<D> {
             Ok(slowest) => slowest,
             Err(error) => {
                 self.clamped = clamped;
-                return Err((error.check(), error.to_string()));
+                return Err(Refusal::new(error.check(), error.to_string()));
             }
         };
         if slowest < 1.0 {
@@ -169,7 +169,7 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    fn check_chunk(&self, chunk: &ActionChunk, now: Now) -> Result<(), (Check, String)> {
+    fn check_chunk(&self, chunk: &ActionChunk, now: Now) -> Result<(), Refusal> {
         self.check_sender(chunk)?;
         self.check_permission(now)?;
         check_shape(chunk, &self.config.base_frame)?;
@@ -177,25 +177,25 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Checks that `lease` is the id of the present lease.
-    pub(super) fn check_holder(&self, lease: u64) -> Result<(), (Check, String)> {
+    pub(super) fn check_holder(&self, lease: u64) -> Result<(), Refusal> {
         if self.leases.holds(lease) {
             return Ok(());
         }
         let holder = self.leases.holder().map_or("nobody", |holder| &holder.source);
-        Err((
+        Err(Refusal::new(
             Check::Lease,
             format!("expected the lease of {holder}, found {lease}; acquire the lease first"),
         ))
     }
 
-    fn check_sender(&self, chunk: &ActionChunk) -> Result<(), (Check, String)> {
+    fn check_sender(&self, chunk: &ActionChunk) -> Result<(), Refusal> {
         self.check_holder(chunk.lease)?;
         if let Some(holder) = self.leases.holder().filter(|holder| holder.source != chunk.source) {
             let message = format!(
                 "expected chunks of {}, who holds the lease, found one of {}; acquire a lease of its own",
                 holder.source, chunk.source
             );
-            return Err((Check::Lease, message));
+            return Err(Refusal::new(Check::Lease, message));
         }
         match self.last_plan {
             Some((lease, last)) if lease == chunk.lease && chunk.plan_id <= last => {
@@ -203,13 +203,13 @@ impl<D: Driver> Supervisor<D> {
                     "expected a plan_id above {last}, found {}; chunks are taken in order",
                     chunk.plan_id
                 );
-                Err((Check::Chunk, message))
+                Err(Refusal::new(Check::Chunk, message))
             }
             _ => Ok(()),
         }
     }
 
-    fn check_permission(&self, now: Now) -> Result<(), (Check, String)> {
+    fn check_permission(&self, now: Now) -> Result<(), Refusal> {
         let permitted = match self.mode {
             ArmMode::Holding | ArmMode::Executing => true,
             ArmMode::Braking => self.after_rest == AfterRest::Hold,
@@ -220,7 +220,7 @@ impl<D: Driver> Supervisor<D> {
                 "expected an armed arm that is free, found it {} ({})",
                 self.mode, self.reason
             );
-            return Err((Check::Mode, message));
+            return Err(Refusal::new(Check::Mode, message));
         }
         let stale = self
             .gate
@@ -228,11 +228,14 @@ impl<D: Driver> Supervisor<D> {
             .stale_state(now.steady)
             .or_else(|| self.gate.watchdog.stale_heartbeat(now.steady));
         if let Some(stale) = stale {
-            return Err((Check::Fresh, stale.to_string()));
+            return Err(Refusal::new(Check::Fresh, stale.to_string()));
         }
         if let Some(still) = self.clock.still(now.steady) {
-            let message = standing_still(still);
-            return Err((Check::Clock, format!("{message}; no observation has an age")));
+            let message = clock_stopped(still);
+            return Err(Refusal::new(
+                Check::Clock,
+                format!("{message}; no observation has an age"),
+            ));
         }
         if self.mode == ArmMode::Holding {
             self.check_unmoved()?;
@@ -241,49 +244,49 @@ impl<D: Driver> Supervisor<D> {
     }
 }
 
-fn check_shape(chunk: &ActionChunk, base_frame: &str) -> Result<(), (Check, String)> {
+fn check_shape(chunk: &ActionChunk, base_frame: &str) -> Result<(), Refusal> {
     let (shortest, longest) = STEP_PERIOD_S;
     let found = chunk.step_period;
     if !(found >= shortest && found <= longest) {
-        return Err((
+        return Err(Refusal::new(
             Check::Chunk,
             format!("expected a step_period from {shortest} to {longest} s, found {found}"),
         ));
     }
     let found = chunk.actions.horizon();
     if found > MAX_HORIZON {
-        return Err((
+        return Err(Refusal::new(
             Check::Chunk,
             format!("expected at most {MAX_HORIZON} steps, found {found}"),
         ));
     }
     if chunk.actions.space() == ActionSpace::Ee7 && chunk.frame != base_frame {
         let message = format!("expected deltas in frame {base_frame:?}, found {:?}", chunk.frame);
-        return Err((Check::Chunk, message));
+        return Err(Refusal::new(Check::Chunk, message));
     }
     Ok(())
 }
 
 /// Checks that a chunk may be started: an observation of the past that is at most `limit` (s) old, an expiry and a last step
 /// to come.
-pub(super) fn check_times(chunk: &ActionChunk, limit: f64, now: Now) -> Result<(), (Check, String)> {
+pub(super) fn check_times(chunk: &ActionChunk, limit: f64, now: Now) -> Result<(), Refusal> {
     let age = now.ros.seconds_since(chunk.observed);
     if age < -FUTURE_S {
         let message = format!(
             "expected an observation in the past, found one {:.3} s ahead; compare the clocks",
             -age
         );
-        return Err((Check::Clock, message));
+        return Err(Refusal::new(Check::Clock, message));
     }
     if age > limit {
-        return Err((
+        return Err(Refusal::new(
             Check::Fresh,
             format!("expected an observation of at most {limit} s, found one {age:.3} s old"),
         ));
     }
     let late = now.ros.seconds_since(chunk.expires);
     if late > 0.0 {
-        return Err((
+        return Err(Refusal::new(
             Check::Fresh,
             format!("expected a start before the chunk expires, found it {late:.3} s expired"),
         ));
@@ -291,7 +294,7 @@ pub(super) fn check_times(chunk: &ActionChunk, limit: f64, now: Now) -> Result<(
     let over = age - chunk.actions.horizon() as f64 * chunk.step_period;
     if over >= 0.0 {
         let message = format!("expected a step in the future, found the last one {over:.3} s ago; the chunk is late");
-        return Err((Check::Fresh, message));
+        return Err(Refusal::new(Check::Fresh, message));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ pub use status::{ArmMode, PlannedPath, SupervisorStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::control::arm::ArmError;
 use crate::control::config::ArmConfig;
 use crate::control::event::{Check, Event, EventKind};
 use crate::control::executor::Executor;
@@ -40,6 +41,26 @@ pub struct Refusal {
     pub check: Check,
     /// Expected and found value, with advice.
     pub message: String,
+}
+
+impl Refusal {
+    fn new(check: Check, message: impl Into<String>) -> Self {
+        Self {
+            check,
+            message: message.into(),
+        }
+    }
+}
+
+/// Error of a stop; commands have ended all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StopError {
+    /// The first stop message was not sent.
+    #[error("a stop was not sent: {0}")]
+    NotSent(ArmError),
+    /// Nobody subscribes to the stop.
+    #[error("expected a subscriber of move_stop_cmd, found none; use the arm's own emergency stop")]
+    Unmatched,
 }
 
 /// Source of error codes; each message of a channel reports all its present codes.
@@ -71,7 +92,7 @@ enum Output<D> {
 }
 
 impl<D: Driver> Driver for Output<D> {
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError> {
         match self {
             Self::Live(driver) => driver.send(command),
             Self::DryRun(_) => Ok(()),
@@ -107,7 +128,8 @@ pub struct Supervisor<D: Driver> {
     /// Stamp of the last joint state.
     state_stamp: Time,
     named_move: Option<NamedMove>,
-    move_result: Option<Result<(), String>>,
+    /// Outcome of the last named move; `None` while one runs and before the first.
+    move_result: Option<MoveProgress>,
     /// Lease and id of the last chunk.
     last_plan: Option<(u64, u64)>,
     errors: BTreeMap<ErrorChannel, Vec<u32>>,
@@ -197,7 +219,7 @@ impl<D: Driver> Supervisor<D> {
         self.watch_clock(now);
         self.watch_period(gap, now);
         if let Err(error) = self.gate.arm_mut().tick(now.steady) {
-            self.stop_not_sent(&error, now);
+            self.stop_not_sent(error, now);
         }
         if let Some(lost) = self.leases.expire(self.config.timeouts.lease_s, now.steady) {
             self.gate.watchdog.forget_heartbeat();
@@ -218,10 +240,14 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    fn refuse(&mut self, check: Check, message: String, now: Now) -> Refusal {
+    /// Counts a refusal and raises its event; returns it for the sender of the request.
+    fn refuse(&mut self, refusal: Refusal, now: Now) -> Refusal {
         self.counters.refusals += 1;
-        let told = message.clone();
-        self.gate.events.push(now.steady, EventKind::Refused, check, || told);
-        Refusal { check, message }
+        self.gate
+            .events
+            .push(now.steady, EventKind::Refused, refusal.check, || {
+                refusal.message.clone()
+            });
+        refusal
     }
 }

@@ -1,8 +1,8 @@
 //! Requests: the lease, arming, stopping, resetting, and named moves.
 
-use super::clock::standing_still;
+use super::clock::clock_stopped;
 use super::starting::outside;
-use super::{AfterRest, ArmMode, Refusal, Supervisor};
+use super::{AfterRest, ArmMode, Refusal, StopError, Supervisor};
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::{LeaseGrant, Priority};
 use crate::control::named_move::{MoveRequest, NamedMove};
@@ -34,15 +34,15 @@ impl<D: Driver> Supervisor<D> {
                 self.gate.watchdog.heartbeat_received(now.steady);
                 if let Some(from) = preempted {
                     let reason = format!("{source} took the lease from {}", from.source);
-                    let told = reason.clone();
+                    let copy = reason.clone();
                     self.gate
                         .events
-                        .push(now.steady, EventKind::Held, Check::Lease, || told);
+                        .push(now.steady, EventKind::Held, Check::Lease, || copy);
                     self.end_motion_of_lease(reason, now);
                 }
                 Ok(id)
             }
-            Err(error) => Err(self.refuse(Check::Lease, error.to_string(), now)),
+            Err(error) => Err(self.refuse(Refusal::new(Check::Lease, error.to_string()), now)),
         }
     }
 
@@ -52,7 +52,10 @@ impl<D: Driver> Supervisor<D> {
     /// When `id` does not hold it.
     pub fn release_lease(&mut self, id: u64, now: Now) -> Result<(), Refusal> {
         if !self.leases.release(id) {
-            return Err(self.refuse(Check::Lease, format!("expected the id of the lease, found {id}"), now));
+            return Err(self.refuse(
+                Refusal::new(Check::Lease, format!("expected the id of the lease, found {id}")),
+                now,
+            ));
         }
         self.gate.watchdog.forget_heartbeat();
         self.end_motion_of_lease("the lease was released".into(), now);
@@ -75,41 +78,41 @@ impl<D: Driver> Supervisor<D> {
         if self.mode.is_armed() && !ending {
             return Ok(());
         }
-        if let Err((check, message)) = self.try_arm(now) {
-            return Err(self.refuse(check, message, now));
+        if let Err(refusal) = self.try_arm(now) {
+            return Err(self.refuse(refusal, now));
         }
         self.rest(ArmMode::Holding, "armed".into());
         Ok(())
     }
 
-    fn try_arm(&mut self, now: Now) -> Result<(), (Check, String)> {
+    fn try_arm(&mut self, now: Now) -> Result<(), Refusal> {
         if self.mode != ArmMode::Disarmed {
             let message = format!(
                 "expected a disarmed arm, found it {} ({}); reset the fault first",
                 self.mode, self.reason
             );
-            return Err((Check::Mode, message));
+            return Err(Refusal::new(Check::Mode, message));
         }
         self.check_clocks(now)?;
         self.gate
             .arm()
             .graph()
             .ready(&self.config.driver)
-            .map_err(|not_ready| (Check::Publishers, not_ready.to_string()))?;
+            .map_err(|not_ready| Refusal::new(Check::Publishers, not_ready.to_string()))?;
         if let Some(stale) = self.gate.watchdog.stale_state(now.steady) {
-            return Err((Check::Fresh, stale.to_string()));
+            return Err(Refusal::new(Check::Fresh, stale.to_string()));
         }
         if self.liveness.never_alive() {
             let message = "expected the joints of an arm, found all of them exactly zero ever since; the driver has not \
                            heard from its arm, check udp_ip";
-            return Err((Check::State, message.into()));
+            return Err(Refusal::new(Check::State, message));
         }
         let Some(measured) = self.measured else {
-            return Err((Check::State, "expected a joint state, found none".into()));
+            return Err(Refusal::new(Check::State, "expected a joint state, found none"));
         };
         if !self.config.dry_run && !self.resting.is_at_rest(now.steady) {
             let message = "expected an arm at rest, found its joints moving; wait until it rests, then arm it";
-            return Err((Check::State, message.into()));
+            return Err(Refusal::new(Check::State, message));
         }
         self.gate.take_up(measured).map_err(outside)?;
         self.executor.restart(now.ros, measured);
@@ -120,20 +123,20 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Checks that ROS time and the driver's stamps advance: without them the age of an observation is unknown.
-    fn check_clocks(&self, now: Now) -> Result<(), (Check, String)> {
-        let refused = |message: String| Err((Check::Clock, message));
+    fn check_clocks(&self, now: Now) -> Result<(), Refusal> {
+        let refused = |message: &str| Err(Refusal::new(Check::Clock, message));
         if now.ros == Time::default() {
             return refused(
-                "expected a ROS time, found zero; start what publishes /clock, or set use_sim_time to false".into(),
+                "expected a ROS time, found zero; start what publishes /clock, or set use_sim_time to false",
             );
         }
         if let Some(still) = self.clock.still(now.steady) {
-            let message = standing_still(still);
-            return refused(format!("{message}; start what publishes /clock again"));
+            let message = clock_stopped(still);
+            return refused(&format!("{message}; start what publishes /clock again"));
         }
         if self.measured.is_some() && self.state_stamp == Time::default() {
             return refused(
-                "expected joint states with a stamp, found zero; the driver's clock does not run, check its use_sim_time".into(),
+                "expected joint states with a stamp, found zero; the driver's clock does not run, check its use_sim_time",
             );
         }
         Ok(())
@@ -151,10 +154,10 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// When the first stop message was not sent, or nobody subscribes to it; commands end all the same.
-    pub fn stop(&mut self, reason: &str, now: Now) -> Result<usize, String> {
+    pub fn stop(&mut self, reason: &str, now: Now) -> Result<usize, StopError> {
         self.latch(ArmMode::Stopped, Check::Stop, reason.to_owned(), now)?;
         match self.gate.arm().graph().stop_subscribers {
-            0 => Err("expected a subscriber of move_stop_cmd, found none; use the arm's own emergency stop".into()),
+            0 => Err(StopError::Unmatched),
             listeners => Ok(listeners),
         }
     }
@@ -166,16 +169,19 @@ impl<D: Driver> Supervisor<D> {
     pub fn reset_fault(&mut self, now: Now) -> Result<(), Refusal> {
         if !matches!(self.mode, ArmMode::Stopped | ArmMode::Fault) {
             let message = format!("expected a latched stop or fault, found the arm {}", self.mode);
-            return Err(self.refuse(Check::Mode, message, now));
+            return Err(self.refuse(Refusal::new(Check::Mode, message), now));
         }
         if self.gate.arm().is_stopping() {
-            return Err(self.refuse(Check::Stop, "the stop is still being sent; try again".into(), now));
+            return Err(self.refuse(
+                Refusal::new(Check::Stop, "the stop is still being sent; try again"),
+                now,
+            ));
         }
         let reporting = self.errors.iter().filter(|(_, codes)| !codes.is_empty());
         let present: Vec<_> = reporting.map(|(channel, _)| self.describe(*channel)).collect();
         if !present.is_empty() {
             let message = format!("the driver still reports {}; clear it there first", present.join(", "));
-            return Err(self.refuse(Check::Driver, message, now));
+            return Err(self.refuse(Refusal::new(Check::Driver, message), now));
         }
         self.latched_errors.clear();
         self.rest(ArmMode::Disarmed, "reset, not armed".into());
@@ -198,21 +204,21 @@ impl<D: Driver> Supervisor<D> {
                 self.rest(ArmMode::Moving, format!("moving to {name}"));
                 Ok(())
             }
-            Err((check, message)) => Err(self.refuse(check, message, now)),
+            Err(refusal) => Err(self.refuse(refusal, now)),
         }
     }
 
-    fn try_move(&mut self, name: &str, speed: f64, lease: u64, now: Now) -> Result<NamedMove, (Check, String)> {
+    fn try_move(&mut self, name: &str, speed: f64, lease: u64, now: Now) -> Result<NamedMove, Refusal> {
         self.check_holder(lease)?;
         if self.mode != ArmMode::Holding {
             let message = format!(
                 "expected an armed arm at rest, found it {} ({})",
                 self.mode, self.reason
             );
-            return Err((Check::Mode, message));
+            return Err(Refusal::new(Check::Mode, message));
         }
         if let Some(stale) = self.gate.watchdog.stale_heartbeat(now.steady) {
-            return Err((Check::Fresh, stale.to_string()));
+            return Err(Refusal::new(Check::Fresh, stale.to_string()));
         }
         self.prepare_start(now)?;
         self.plan_move(MoveRequest {
@@ -236,9 +242,6 @@ impl<D: Driver> Supervisor<D> {
             let remaining = named_move.remaining(&self.gate.motion().position);
             return Some(MoveProgress::Running { remaining });
         }
-        self.move_result.clone().map(|result| match result {
-            Ok(()) => MoveProgress::Done,
-            Err(message) => MoveProgress::Failed(message),
-        })
+        self.move_result.clone()
     }
 }

@@ -8,7 +8,7 @@ const MOVED_RAD: f64 = 1e-3;
 /// Time without such travel after which the arm counts as at rest (s): below 20 mrad/s it does.
 const STILL_S: f64 = 0.05;
 /// Time after the last motion up to which joint states have to show no other one (s): states that are missing show no rest.
-const SHOWN_S: f64 = 0.03;
+const REST_SHOWN_S: f64 = 0.03;
 
 /// Monitor of the measured joints.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl RestWatch {
     /// Whether the last motion was more than 50 ms ago, and later states show the arm without motion.
     pub(super) fn is_at_rest(&self, now: Steady) -> bool {
         match (self.moved, self.seen) {
-            (Some(moved), Some(seen)) => now.seconds_since(moved) > STILL_S && seen.seconds_since(moved) > SHOWN_S,
+            (Some(moved), Some(seen)) => now.seconds_since(moved) > STILL_S && seen.seconds_since(moved) > REST_SHOWN_S,
             _ => true,
         }
     }

@@ -7,7 +7,7 @@
 //! pushed, is waited for: a command to the place where it was measured would brake it or turn it round at once.
 
 use super::inputs::check_times;
-use super::{AfterRest, ArmMode, Supervisor};
+use super::{AfterRest, ArmMode, Refusal, Supervisor};
 use crate::control::event::Check;
 use crate::control::gate::Violation;
 use crate::control::named_move::{MoveRequest, NamedMove};
@@ -36,7 +36,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Checks that the arm is near enough to its last command for a motion to start.
-    pub(super) fn check_unmoved(&self) -> Result<(), (Check, String)> {
+    pub(super) fn check_unmoved(&self) -> Result<(), Refusal> {
         let limit = self.config.tracking.start_rad;
         match self.tracking_error() {
             Some(found) if !self.config.dry_run && found > limit => {
@@ -48,7 +48,7 @@ impl<D: Driver> Supervisor<D> {
                 let message = format!(
                     "expected the arm within {limit:.3} rad of where it was left, found {found:.3} rad; {advice}"
                 );
-                Err((Check::Tracking, message))
+                Err(Refusal::new(Check::Tracking, message))
             }
             _ => Ok(()),
         }
@@ -60,18 +60,18 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Prepares an arm that gets no commands for a motion. A displaced arm that moves keeps its last command until it rests:
-    /// [`Supervisor::is_taken_up`] waits for that.
-    pub(super) fn prepare_start(&mut self, now: Now) -> Result<(), (Check, String)> {
+    /// [`Supervisor::is_anchored`] waits for that.
+    pub(super) fn prepare_start(&mut self, now: Now) -> Result<(), Refusal> {
         if self.is_unsettled(now) {
             self.check_unmoved()?;
             self.executor.rest(self.gate.motion().position, self.last_tick);
             return Ok(());
         }
-        self.take_up_rest(self.last_tick)
+        self.anchor_at_rest(self.last_tick)
     }
 
     /// Sets a resting arm to its measured position; a motion continues from there after the tick at `last_tick`.
-    fn take_up_rest(&mut self, last_tick: Steady) -> Result<(), (Check, String)> {
+    fn anchor_at_rest(&mut self, last_tick: Steady) -> Result<(), Refusal> {
         self.check_unmoved()?;
         if let Some(measured) = self.displaced() {
             let back = self.gate.motion().position - measured;
@@ -90,7 +90,7 @@ impl<D: Driver> Supervisor<D> {
     /// Checks again before the first command of a motion: a motion whose arm has been displaced since, or had to be waited for,
     /// starts anew from the measured position. Returns false if the arm is still waited for, or if the motion cannot start
     /// and has ended.
-    pub(super) fn is_taken_up(&mut self, now: Now) -> bool {
+    pub(super) fn is_anchored(&mut self, now: Now) -> bool {
         if !self.starting {
             return true;
         }
@@ -103,10 +103,10 @@ impl<D: Driver> Supervisor<D> {
             return true;
         }
         let outcome = self
-            .take_up_rest(now.steady.offset_secs(-self.config.period()))
+            .anchor_at_rest(now.steady.offset_secs(-self.config.period()))
             .and_then(|()| self.start_anew(has_waited, now));
-        if let Err((check, message)) = outcome {
-            self.refuse(check, message.clone(), now);
+        if let Err(refusal) = outcome {
+            let message = self.refuse(refusal, now).message;
             self.begin_braking(AfterRest::Hold, message, now);
             return false;
         }
@@ -114,7 +114,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Starts the motion anew from where the arm was taken up. A chunk that has waited may have become too old meanwhile.
-    fn start_anew(&mut self, has_waited: bool, now: Now) -> Result<(), (Check, String)> {
+    fn start_anew(&mut self, has_waited: bool, now: Now) -> Result<(), Refusal> {
         if let (ArmMode::Moving, Some(named_move)) = (self.mode, &self.named_move) {
             let request = MoveRequest {
                 from: self.gate.motion().position,
@@ -129,7 +129,7 @@ impl<D: Driver> Supervisor<D> {
         }
         match self.executor.start_again(now) {
             Ok(_) => Ok(()),
-            Err(error) => Err((error.check(), error.to_string())),
+            Err(error) => Err(Refusal::new(error.check(), error.to_string())),
         }
     }
 
@@ -137,8 +137,7 @@ impl<D: Driver> Supervisor<D> {
     /// gate, which would brake it, sees no command meanwhile.
     fn wait_for_rest(&mut self, now: Now) {
         if let Some(stale) = self.gate.watchdog.stale_heartbeat(now.steady) {
-            let message = stale.to_string();
-            self.refuse(Check::Fresh, message.clone(), now);
+            let message = self.refuse(Refusal::new(Check::Fresh, stale.to_string()), now).message;
             self.begin_braking(AfterRest::Hold, message, now);
             return;
         }
@@ -148,19 +147,19 @@ impl<D: Driver> Supervisor<D> {
                 "expected the arm at rest within {LONGEST_WAIT_S} s so that a motion can start, found its joints moving; \
                  look for what moves it"
             );
-            self.refuse(Check::Tracking, message.clone(), now);
+            self.refuse(Refusal::new(Check::Tracking, message.clone()), now);
             self.begin_braking(AfterRest::Hold, message, now);
         }
     }
 
-    pub(super) fn plan_move(&self, request: MoveRequest<'_>) -> Result<NamedMove, (Check, String)> {
+    pub(super) fn plan_move(&self, request: MoveRequest<'_>) -> Result<NamedMove, Refusal> {
         NamedMove::plan(request, &self.config, self.gate.arm_points())
-            .map_err(|error| (Check::Reach, error.to_string()))
+            .map_err(|error| Refusal::new(Check::Reach, error.to_string()))
     }
 }
 
-/// Check and message for an arm that rests outside its limits.
-pub(super) fn outside(violation: Violation) -> (Check, String) {
+/// Refusal of an arm that rests outside its limits.
+pub(super) fn outside(violation: Violation) -> Refusal {
     let message = format!("the arm rests outside its limits, {violation}; move it inside by hand");
-    (violation.check, message)
+    Refusal::new(violation.check, message)
 }

@@ -74,14 +74,14 @@ impl StreamFreshness {
         self.last = Some(now);
     }
 
-    /// Records an invalid sample. The fault stays until [`Self::forgive`], so that it is not missed.
+    /// Records an invalid sample. The fault stays until [`Self::clear_fault`], so that it is not missed.
     pub fn bad(&mut self, now: Time, why: String) {
         self.last = Some(now);
         self.fault.get_or_insert(why);
     }
 
     /// Clears the fault; called when the deadman is released.
-    pub fn forgive(&mut self) {
+    pub fn clear_fault(&mut self) {
         self.fault = None;
     }
 

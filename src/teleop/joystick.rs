@@ -6,7 +6,7 @@ use crate::types::time::Time;
 
 /// Deadman, gripper axis and buttons.
 #[derive(Debug, Clone)]
-pub struct Joypad {
+pub struct JoystickControls {
     deadman: Deadman,
     gripper: Option<GripperAxis>,
     buttons: Vec<Button>,
@@ -16,7 +16,7 @@ pub struct Joypad {
     freshness: StreamFreshness,
 }
 
-impl Joypad {
+impl JoystickControls {
     /// Creates a pad without any message.
     pub fn new(mapping: &Mapping) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Joypad {
         self.pressed = pressed;
         self.freshness.good(now);
         if !self.held() {
-            self.freshness.forgive();
+            self.freshness.clear_fault();
         }
     }
 
@@ -96,7 +96,7 @@ impl Joypad {
 #[derive(Debug, Clone)]
 pub struct Joystick {
     /// Deadman and buttons.
-    pub pad: Joypad,
+    pub pad: JoystickControls,
     axes: Vec<Axis>,
     deadzone: f64,
 }
@@ -105,7 +105,7 @@ impl Joystick {
     /// Creates a stick without any message.
     pub fn new(mapping: &Joy) -> Self {
         Self {
-            pad: Joypad::new(&mapping.pad),
+            pad: JoystickControls::new(&mapping.pad),
             axes: mapping.axes.clone(),
             deadzone: mapping.deadzone,
         }
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_button_acts_once_a_press() {
-        let mut pad = Joypad::new(&shipped_joy().pad);
+        let mut pad = JoystickControls::new(&shipped_joy().pad);
         let faster = pad.buttons.iter().find(|b| b.does == Command::Faster).unwrap().button;
         pad.received(&[0.0; 8], &buttons(&[faster]), at(0.0));
         assert_eq!(pad.commands(), [], "held when first heard of");

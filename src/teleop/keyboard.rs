@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::input_device::{InputDevice, InputReading, Intent, Twist};
-use super::mapping::{Command, Keyboard as Mapping, Push};
+use super::mapping::{Command, Keyboard as Mapping, SignedAxis};
 use crate::types::time::Time;
 
 /// Minimum time for which a gripper key counts as held (s): long enough to take the lease and send the opening, while
@@ -92,10 +92,10 @@ fn escaped(text: &str) -> (Option<Key>, usize) {
 #[derive(Debug, Clone)]
 pub struct KeyboardDevice {
     hold_s: f64,
-    motion: BTreeMap<Key, Push>,
+    motion: BTreeMap<Key, SignedAxis>,
     commands: BTreeMap<Key, Command>,
     /// Directions of pressed keys, and the time until which each counts as held.
-    pushed: Vec<(Push, Time)>,
+    pushed: Vec<(SignedAxis, Time)>,
     held_until: Option<Time>,
     asked: Vec<Command>,
     /// Last key of a command, and the time it was last received.

@@ -1,7 +1,7 @@
 //! Leader arm: converts its joints, found by name, to joints of this arm.
 
 use super::input_device::{InputDevice, InputReading, Intent, StreamFreshness};
-use super::joystick::Joypad;
+use super::joystick::JoystickControls;
 use super::mapping::{Command, Leader as Mapping, LeaderGripper, LeaderJoint};
 use crate::types::time::Time;
 use crate::types::{JOINTS, Joints};
@@ -39,7 +39,7 @@ struct LeaderReading {
 #[derive(Debug, Clone)]
 pub struct LeaderDevice {
     /// Deadman and buttons.
-    pub pad: Joypad,
+    pub pad: JoystickControls,
     joints: Vec<LeaderJoint>,
     gripper: Option<LeaderGripper>,
     freshness: StreamFreshness,
@@ -51,7 +51,7 @@ impl LeaderDevice {
     /// Creates a leader without any reading.
     pub fn new(mapping: &Mapping) -> Self {
         Self {
-            pad: Joypad::new(&mapping.pad),
+            pad: JoystickControls::new(&mapping.pad),
             joints: mapping.joints.clone(),
             gripper: mapping.gripper.clone(),
             freshness: StreamFreshness::new("leader", mapping.timeout_s),
@@ -68,7 +68,7 @@ impl LeaderDevice {
                 self.opening = opening;
                 self.freshness.good(now);
                 if !self.pad.held() {
-                    self.freshness.forgive();
+                    self.freshness.clear_fault();
                 }
             }
             Err(why) => self.freshness.bad(now, why.to_string()),

@@ -6,7 +6,7 @@ use nalgebra::SVector;
 pub const STEP_S: f64 = 0.05;
 /// Number of steps that a plan takes from the last one: it reaches the arm while the first of them is executed, and
 /// joins there without a discontinuity.
-const KEPT: usize = 1;
+const KEPT_STEPS: usize = 1;
 /// Number of steps that follow the request before the plan brakes: a report may be late by one.
 const LEAD: usize = 2;
 /// Minimum and maximum number of steps of a plan.
@@ -24,18 +24,18 @@ pub struct MotionLimits {
 
 /// One kind of motion in progress: translation, rotation, or joints.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Course<const N: usize> {
+pub struct MotionProfile<const N: usize> {
     /// Velocity at the start of the last plan, and after each of its steps.
     planned: Vec<SVector<f64, N>>,
 }
 
-impl<const N: usize> Default for Course<N> {
+impl<const N: usize> Default for MotionProfile<N> {
     fn default() -> Self {
         Self { planned: Vec::new() }
     }
 }
 
-impl<const N: usize> Course<N> {
+impl<const N: usize> MotionProfile<N> {
     /// Plans offsets from the current position, one per step, `elapsed` (s) after the last plan. The first step
     /// continues that plan, or rests if there is none.
     ///
@@ -55,9 +55,9 @@ impl<const N: usize> Course<N> {
         let change = pace.acceleration * STEP_S;
         while offsets.len() < LONGEST {
             let (step, before) = (offsets.len(), velocity);
-            velocity = if step < KEPT {
+            velocity = if step < KEPT_STEPS {
                 velocity_of(&last, elapsed + STEP_S * (step + 1) as f64)
-            } else if step < KEPT + LEAD {
+            } else if step < KEPT_STEPS + LEAD {
                 before + shortened(shortened(wanted(&offset), pace.fastest) - before, change)
             } else {
                 before + shortened(-before, change)
@@ -83,8 +83,8 @@ fn velocity_of<const N: usize>(planned: &[SVector<f64, N>], elapsed: f64) -> SVe
 /// Returns the length of the longest plan of a pace.
 pub fn longest_way(pace: MotionLimits) -> f64 {
     let full = SVector::<f64, 1>::new(pace.fastest);
-    let mut course = Course {
-        planned: vec![full; KEPT + 1],
+    let mut course = MotionProfile {
+        planned: vec![full; KEPT_STEPS + 1],
     };
     course.plan(0.0, pace, |_| full).last().map_or(0.0, |way| way.norm())
 }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_plan_nobody_renews_ends_at_rest() {
-        let mut course = Course::<3>::default();
+        let mut course = MotionProfile::<3>::default();
         for _ in 0..10 {
             course.plan(STEP_S, PACE, |_| Vector3::x());
         }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_target_is_come_to_and_not_passed() {
         let target = Vector3::new(0.03, -0.02, 0.01);
-        let (mut at, mut course) = (Vector3::zeros(), Course::<3>::default());
+        let (mut at, mut course) = (Vector3::zeros(), MotionProfile::<3>::default());
         for _ in 0..100 {
             let offsets = course.plan(STEP_S, PACE, |offset| (target - at - offset) / 0.15);
             at += offsets[0];
@@ -145,7 +145,7 @@ mod tests {
             wants in prop::collection::vec(prop::array::uniform3(-10.0..10.0f64), 1..20),
             elapsed in 0.0..0.3f64,
         ) {
-            let mut course = Course::<3>::default();
+            let mut course = MotionProfile::<3>::default();
             for want in wants {
                 let before = velocity_of(&course.planned, elapsed);
                 let offsets = course.plan(elapsed, PACE, |_| Vector3::from(want));

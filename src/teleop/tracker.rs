@@ -5,7 +5,7 @@ use std::fmt::Display;
 use nalgebra::{Translation3, UnitQuaternion};
 
 use super::input_device::{InputDevice, InputReading, Intent, StreamFreshness};
-use super::joystick::Joypad;
+use super::joystick::JoystickControls;
 use super::mapping::{Command, Pose as Mapping};
 use crate::types::Pose;
 use crate::types::time::Time;
@@ -14,7 +14,7 @@ use crate::types::time::Time;
 #[derive(Debug, Clone)]
 pub struct Tracker {
     /// Clutch and buttons.
-    pub pad: Joypad,
+    pub pad: JoystickControls,
     frame_id: String,
     base_from_input: UnitQuaternion<f64>,
     jump_m: f64,
@@ -28,7 +28,7 @@ impl Tracker {
     pub fn new(mapping: &Mapping) -> Self {
         let [roll, pitch, yaw] = mapping.base_from_input_deg.map(f64::to_radians);
         Self {
-            pad: Joypad::new(&mapping.pad),
+            pad: JoystickControls::new(&mapping.pad),
             frame_id: mapping.frame_id.clone(),
             base_from_input: UnitQuaternion::from_euler_angles(roll, pitch, yaw),
             jump_m: mapping.jump_m,
@@ -41,7 +41,7 @@ impl Tracker {
     /// Handles a pose message; `Err` if it holds no valid pose.
     pub fn received(&mut self, frame_id: &str, pose: Result<Pose, impl Display>, now: Time) {
         if !self.pad.held() {
-            self.freshness.forgive();
+            self.freshness.clear_fault();
         }
         if !self.frame_id.is_empty() && frame_id != self.frame_id {
             let why = format!("expected poses in frame {:?}, found {frame_id:?}", self.frame_id);
@@ -77,7 +77,7 @@ impl Tracker {
 impl InputDevice for Tracker {
     fn read(&mut self, now: Time) -> InputReading {
         if !self.pad.held() {
-            self.freshness.forgive();
+            self.freshness.clear_fault();
         }
         InputReading {
             held: self.pad.held(),

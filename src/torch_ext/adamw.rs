@@ -40,7 +40,7 @@ pub struct AdamWRule {
 
 /// Tensors of one type on one device that are updated together; all lists are in the same order.
 #[derive(Debug, Default)]
-pub struct Stepped {
+pub struct AdamWTensors {
     /// Weights to be updated.
     pub weights: Vec<Tensor>,
     /// Gradients, of the weights' shapes.
@@ -53,7 +53,7 @@ pub struct Stepped {
     pub steps: Vec<Tensor>,
 }
 
-impl Stepped {
+impl AdamWTensors {
     /// Takes one optimiser step in place and increments the step counts.
     ///
     /// # Errors

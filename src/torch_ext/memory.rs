@@ -16,7 +16,7 @@ const WHILE_LOADING: c_int = 1 << 20;
 /// Threshold (bytes) afterwards, the largest that glibc allows: activations are smaller and stay in the heap, whose
 /// pages are touched once and kept.
 const WHILE_RUNNING: c_int = 32 << 20;
-const KEPT: c_int = 256 << 20;
+const TRIM_THRESHOLD_BYTES: c_int = 256 << 20;
 
 /// Guard that returns the memory of freed weights to the system at once while it exists. Without it, weights that were
 /// packed leave holes in the heap, and a network of 2 billion parameters takes a third more memory.
@@ -36,7 +36,7 @@ impl Drop for ReturnedAtOnce {
         // SAFETY: takes a plain number and may be called at any time.
         unsafe { malloc_trim(0) };
         set(M_MMAP_THRESHOLD, WHILE_RUNNING);
-        set(M_TRIM_THRESHOLD, KEPT);
+        set(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
     }
 }
 

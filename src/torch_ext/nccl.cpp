@@ -26,8 +26,8 @@ extern "C" {
 /// An operation handed to NCCL. The call itself can block as long as the operation: it connects to the other processes
 /// and waits for room in the GPU's queue. So a thread of its own makes it, and a process that has lost the others need
 /// not wait for that thread.
-struct Errand {
-  std::atomic<bool> told{false};
+struct Operation {
+  std::atomic<bool> returned{false};
   std::exception_ptr failure;
   c10::intrusive_ptr<c10d::Work> work;
 };
@@ -35,7 +35,7 @@ struct Errand {
 struct Gpu {
   c10::Device device;
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> group;
-  std::shared_ptr<Errand> errand;
+  std::shared_ptr<Operation> operation;
 };
 
 /// Version of NCCL that libtorch reports.
@@ -71,7 +71,7 @@ Message thinkvla_nccl_open(const Ranks* ranks, int32_t index, Gpu** gpu) {
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = ranks->timeout;
     auto group = c10::make_intrusive<c10d::ProcessGroupNCCL>(
-        c10::make_intrusive<c10d::PrefixStore>("nccl", ranks->room),
+        c10::make_intrusive<c10d::PrefixStore>("nccl", ranks->store),
         ranks->group->getRank(),
         ranks->group->getSize(),
         options);
@@ -83,10 +83,10 @@ Message thinkvla_nccl_open(const Ranks* ranks, int32_t index, Gpu** gpu) {
 /// Begins to connect to the other processes or, with a tensor, to sum it over all processes, in place.
 Message thinkvla_nccl_begin(Gpu* gpu, const at::Tensor* tensor) {
   return guarded([&] {
-    auto errand = std::make_shared<Errand>();
+    auto operation = std::make_shared<Operation>();
     // NCCL waits for the work on the tensor that is still queued on this stream.
     auto stream = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(gpu->device);
-    auto tell = [errand,
+    auto run = [operation,
                  stream,
                  device = gpu->device,
                  group = gpu->group,
@@ -95,36 +95,36 @@ Message thinkvla_nccl_begin(Gpu* gpu, const at::Tensor* tensor) {
         c10::StreamGuard on(stream);
         if (tensor.defined()) {
           std::vector<at::Tensor> one{tensor};
-          errand->work = group->allreduce(one);
+          operation->work = group->allreduce(one);
         } else {
           group->eagerConnectSingleDevice(device);
         }
       } catch (...) {
-        errand->failure = std::current_exception();
+        operation->failure = std::current_exception();
       }
       tensor.reset();
-      group.reset(); // before `told`: the last reference to the group has to be that of `thinkvla_nccl_leave`
-      errand->told = true;
+      group.reset(); // before `returned`: the last reference to the group has to be that of `thinkvla_nccl_leave`
+      operation->returned = true;
     };
-    std::thread(std::move(tell)).detach();
-    gpu->errand = errand;
+    std::thread(std::move(run)).detach();
+    gpu->operation = operation;
   });
 }
 
 /// Reports, without waiting, whether the operation is complete; later work of this thread's stream runs after it.
 Message thinkvla_nccl_over(const Gpu* gpu, uint8_t* over) {
   return guarded([&] {
-    auto& errand = *gpu->errand;
-    *over = errand.told;
-    if (!errand.told) {
+    auto& operation = *gpu->operation;
+    *over = operation.returned;
+    if (!operation.returned) {
       return;
     }
-    if (errand.failure) {
-      std::rethrow_exception(errand.failure);
+    if (operation.failure) {
+      std::rethrow_exception(operation.failure);
     }
-    if (errand.work && (*over = errand.work->isCompleted())) {
-      errand.work->wait(); // throws NCCL's error, if any; otherwise the current stream waits for NCCL's
-      errand.work.reset();
+    if (operation.work && (*over = operation.work->isCompleted())) {
+      operation.work->wait(); // throws NCCL's error, if any; otherwise the current stream waits for NCCL's
+      operation.work.reset();
     }
   });
 }
@@ -135,12 +135,12 @@ void thinkvla_nccl_leave(Gpu* gpu) {
   try {
     auto gone = std::make_shared<std::promise<void>>();
     auto going = gone->get_future();
-    std::thread([gone, group = std::move(gpu->group), errand = std::move(gpu->errand)]() mutable {
+    std::thread([gone, group = std::move(gpu->group), operation = std::move(gpu->operation)]() mutable {
       try {
         group->abort();
       } catch (...) {
       }
-      errand.reset();
+      operation.reset();
       group.reset();
       gone->set_value();
     }).detach();

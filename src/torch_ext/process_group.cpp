@@ -13,9 +13,9 @@
 extern "C" {
 
 /// Rendezvous of the processes; the same layout as in `process_group.rs`.
-struct Meeting {
+struct Rendezvous {
   const char* host;
-  const char* room;
+  const char* key_prefix;
   uint64_t timeout_ms;
   uint16_t port;
   uint8_t serves;
@@ -25,25 +25,25 @@ struct Meeting {
 #ifdef HAS_GLOO
 
 /// Joins the group; waits for the other processes.
-Message thinkvla_ranks_join(const Meeting* meeting, Ranks** ranks) {
+Message thinkvla_ranks_join(const Rendezvous* rendezvous, Ranks** ranks) {
   return guarded([&] {
-    auto timeout = std::chrono::milliseconds(meeting->timeout_ms);
-    c10d::TCPStoreOptions place;
-    place.port = meeting->port;
-    place.isServer = meeting->serves != 0;
-    place.numWorkers = meeting->size;
-    place.waitWorkers = false;
-    place.timeout = timeout;
-    auto house = c10::make_intrusive<c10d::TCPStore>(std::string(meeting->host), place);
-    auto room = c10::make_intrusive<c10d::PrefixStore>(meeting->room, house);
+    auto timeout = std::chrono::milliseconds(rendezvous->timeout_ms);
+    c10d::TCPStoreOptions store_options;
+    store_options.port = rendezvous->port;
+    store_options.isServer = rendezvous->serves != 0;
+    store_options.numWorkers = rendezvous->size;
+    store_options.waitWorkers = false;
+    store_options.timeout = timeout;
+    auto tcp_store = c10::make_intrusive<c10d::TCPStore>(std::string(rendezvous->host), store_options);
+    auto store = c10::make_intrusive<c10d::PrefixStore>(rendezvous->key_prefix, tcp_store);
     auto options = c10d::ProcessGroupGloo::Options::create_default(timeout);
     auto group =
-        c10::make_intrusive<c10d::ProcessGroupGloo>(room, meeting->rank, meeting->size, options);
-    *ranks = new Ranks{room, timeout, group};
+        c10::make_intrusive<c10d::ProcessGroupGloo>(store, rendezvous->rank, rendezvous->size, options);
+    *ranks = new Ranks{store, timeout, group};
   });
 }
 
-/// Sums a tensor on the CPU over all processes, in place.
+/// Sums a tensor on the CPU over all processes, in store_options.
 Message thinkvla_ranks_sum(const Ranks* ranks, const at::Tensor* tensor) {
   return guarded([&] {
     std::vector<at::Tensor> one{*tensor};
@@ -55,7 +55,7 @@ void thinkvla_ranks_leave(Ranks* ranks) { delete ranks; }
 
 #else
 
-Message thinkvla_ranks_join(const Meeting*, Ranks**) {
+Message thinkvla_ranks_join(const Rendezvous*, Ranks**) {
   return strdup("this program was built without Gloo's headers; install libgloo-dev and build it again");
 }
 

@@ -13,7 +13,7 @@
 
 struct Ranks {
   /// Store in which the processes exchange keys outside the sums.
-  c10::intrusive_ptr<c10d::PrefixStore> room;
+  c10::intrusive_ptr<c10d::PrefixStore> store;
   std::chrono::milliseconds timeout;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
 };

@@ -12,9 +12,9 @@ use super::nccl::{self, Gpu};
 use super::{Message, checked};
 
 /// Time a process polls its own GPU before it asks the others; most sums are complete by then.
-const GLANCE: Duration = Duration::from_millis(20);
+const LOCAL_POLL_TIME: Duration = Duration::from_millis(20);
 /// Interval between two polls.
-const BLINK: Duration = Duration::from_micros(50);
+const POLL_PERIOD: Duration = Duration::from_micros(50);
 
 /// Opaque object of the shim.
 #[repr(C)]
@@ -22,11 +22,11 @@ pub(super) struct Ranks {
     _private: [u8; 0],
 }
 
-/// C representation of a [`Meeting`] for the shim.
+/// C representation of a [`Rendezvous`] for the shim.
 #[repr(C)]
-struct Place {
+struct CRendezvous {
     host: *const c_char,
-    room: *const c_char,
+    key_prefix: *const c_char,
     timeout_ms: u64,
     port: u16,
     serves: u8,
@@ -35,14 +35,14 @@ struct Place {
 }
 
 unsafe extern "C" {
-    fn thinkvla_ranks_join(place: *const Place, ranks: *mut *mut Ranks) -> Message;
+    fn thinkvla_ranks_join(rendezvous: *const CRendezvous, ranks: *mut *mut Ranks) -> Message;
     fn thinkvla_ranks_sum(ranks: *const Ranks, tensor: *const C_tensor) -> Message;
     fn thinkvla_ranks_leave(ranks: *mut Ranks);
 }
 
 /// Rendezvous of processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meeting {
+pub struct Rendezvous {
     /// Host of the key-value store.
     pub host: String,
     /// Port of the store.
@@ -50,7 +50,7 @@ pub struct Meeting {
     /// Whether this process serves the store; otherwise another one does or will.
     pub serves: bool,
     /// Prefix of the keys, which separates several rendezvous in one store.
-    pub room: String,
+    pub key_prefix: String,
     /// Rank of this process, from 0.
     pub rank: i32,
     /// Number of processes.
@@ -76,26 +76,26 @@ impl RankGroup {
     ///
     /// # Errors
     /// When the others do not come in time, or the store cannot be reached.
-    pub fn join(meeting: &Meeting) -> Result<Self, TchError> {
+    pub fn join(rendezvous: &Rendezvous) -> Result<Self, TchError> {
         let text = |value: &str| CString::new(value).map_err(|e| TchError::Torch(e.to_string()));
-        let (host, room) = (text(&meeting.host)?, text(&meeting.room)?);
-        let place = Place {
+        let (host, key_prefix) = (text(&rendezvous.host)?, text(&rendezvous.key_prefix)?);
+        let c_rendezvous = CRendezvous {
             host: host.as_ptr(),
-            room: room.as_ptr(),
-            timeout_ms: u64::try_from(meeting.timeout.as_millis()).unwrap_or(u64::MAX),
-            port: meeting.port,
-            serves: u8::from(meeting.serves),
-            rank: meeting.rank,
-            size: meeting.size,
+            key_prefix: key_prefix.as_ptr(),
+            timeout_ms: u64::try_from(rendezvous.timeout.as_millis()).unwrap_or(u64::MAX),
+            port: rendezvous.port,
+            serves: u8::from(rendezvous.serves),
+            rank: rendezvous.rank,
+            size: rendezvous.size,
         };
         let mut ranks = null_mut();
         // SAFETY: the strings outlive the call, and `ranks` is a place for the result.
-        checked(unsafe { thinkvla_ranks_join(&place, &mut ranks) })?;
+        checked(unsafe { thinkvla_ranks_join(&c_rendezvous, &mut ranks) })?;
         let ranks = NonNull::new(ranks).ok_or_else(|| TchError::Torch("libtorch made no group of processes".into()))?;
         Ok(Self {
             ranks,
-            size: meeting.size,
-            timeout: meeting.timeout,
+            size: rendezvous.size,
+            timeout: rendezvous.timeout,
             gpu: None,
         })
     }
@@ -165,10 +165,10 @@ impl RankGroup {
             let glance = Instant::now();
             while !here {
                 here = over()?;
-                if here || glance.elapsed() >= GLANCE {
+                if here || glance.elapsed() >= LOCAL_POLL_TIME {
                     break;
                 }
-                sleep(BLINK);
+                sleep(POLL_PERIOD);
             }
             if self.all(here)? {
                 return Ok(());
@@ -201,11 +201,11 @@ mod tests {
     fn two() -> [RankGroup; 2] {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let join = move |rank| {
-            RankGroup::join(&Meeting {
+            RankGroup::join(&Rendezvous {
                 host: "127.0.0.1".into(),
                 port,
                 serves: rank == 0,
-                room: "test".into(),
+                key_prefix: "test".into(),
                 rank,
                 size: 2,
                 timeout: Duration::from_secs(60),
@@ -221,7 +221,7 @@ mod tests {
         let over = &AtomicBool::new(false);
         scope(|scope| {
             scope.spawn(move || {
-                sleep(3 * GLANCE);
+                sleep(3 * LOCAL_POLL_TIME);
                 over.store(true, Ordering::SeqCst);
                 late.everywhere(|| Ok(true)).unwrap();
             });

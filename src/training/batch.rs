@@ -78,12 +78,12 @@ pub struct VlmBatch {
     /// Images of all conversations, in order; `None` if no conversation has one.
     pub pictures: Option<Pictures>,
     /// The conversations.
-    pub conversations: Vec<Answered>,
+    pub conversations: Vec<LabelledConversation>,
 }
 
 /// Conversation with its answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub struct LabelledConversation {
     /// Whole conversation, answers included.
     pub prompt: Prompt,
     /// Label of each token, L: the token itself if it is learned, [`MASKED`] elsewhere.
@@ -160,7 +160,7 @@ impl VlmBatch {
     /// Returns the denominator of the batch's mean. The first token of a conversation is not predicted, since nothing
     /// precedes it.
     pub fn counts(&self) -> LossCounts {
-        let learned = |one: &Answered| one.labels.iter().skip(1).filter(|label| **label != MASKED).count();
+        let learned = |one: &LabelledConversation| one.labels.iter().skip(1).filter(|label| **label != MASKED).count();
         LossCounts {
             tokens: self.conversations.iter().map(learned).sum::<usize>() as f64,
             ..LossCounts::default()

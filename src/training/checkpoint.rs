@@ -237,11 +237,11 @@ impl CheckpointDir {
             let _ = fs::remove_dir_all(&open);
             return Err(refused(&at, message));
         }
-        self.tidy()?;
+        self.remove_unfinished()?;
         Ok(path)
     }
 
-    fn tidy(&self) -> Result<(), RunError> {
+    fn remove_unfinished(&self) -> Result<(), RunError> {
         let steps = self.steps()?;
         let errors = steps
             .iter()

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::torch_ext::adamw::give_gradient;
-use crate::torch_ext::process_group::{Meeting, RankGroup};
+use crate::torch_ext::process_group::{RankGroup, Rendezvous};
 
 use super::batch::LossCounts;
 use super::error::RunError;
 use crate::model::trainable::NetworkParameters;
 
 /// Maximum wait for another process: it may be writing a large checkpoint, or measuring.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const PEER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Maximum number of values that are summed at once.
 const BUCKET: usize = 16 << 20;
 
@@ -58,21 +58,21 @@ impl ProcessGroup {
             )));
         }
         // torchrun's agent has a store of its own, and restarts the group after a failure.
-        let agent = env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|said| said == "True");
+        let agent = env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|value| value == "True");
         let attempt = env::var("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
-        let meeting = Meeting {
+        let rendezvous = Rendezvous {
             host: variable("MASTER_ADDR")?,
             port: number("MASTER_PORT")?,
             serves: rank == 0 && !agent,
-            room: format!("thinkvla/{attempt}"),
+            key_prefix: format!("thinkvla/{attempt}"),
             rank: i32::try_from(rank).unwrap_or(i32::MAX),
             size: i32::try_from(size).unwrap_or(i32::MAX),
-            timeout: PATIENCE,
+            timeout: PEER_TIMEOUT,
         };
-        let group = RankGroup::join(&meeting).map_err(|error| {
+        let group = RankGroup::join(&rendezvous).map_err(|error| {
             RunError::Ranks(format!(
                 "rank {rank} of {size} cannot meet the others at {}:{}: {error}",
-                meeting.host, meeting.port
+                rendezvous.host, rendezvous.port
             ))
         })?;
         Ok(Self {
@@ -103,7 +103,7 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// When there is no GPU for this process, or it cannot be used together with the others'.
-    pub fn settle(&mut self, device: Device) -> Result<Device, RunError> {
+    pub fn assign_device(&mut self, device: Device) -> Result<Device, RunError> {
         let Some(group) = &mut self.group else {
             return Ok(device);
         };

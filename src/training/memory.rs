@@ -11,7 +11,7 @@ use super::config::TrainingConfig;
 use crate::model::trainable::{Selection, lies_under, names};
 
 /// libtorch, tokenizer, and a checkpoint that is being written (bytes).
-const BESIDES: f64 = 0.5e9;
+const FIXED_BYTES: f64 = 0.5e9;
 /// Tokens of an instruction and of the rest of the prompt.
 const WORDS: f64 = 64.0;
 /// Values per row that a transformer block keeps for the backward pass, in multiples of its width: both norms, query,
@@ -22,7 +22,7 @@ const FEED_FORWARD: f64 = 3.0;
 
 /// Memory that a run needs (bytes).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Needed {
+pub struct MemoryEstimate {
     /// Weights of the network.
     pub weights: f64,
     /// Gradients, both moments of AdamW, and 32-bit masters of 16-bit weights.
@@ -33,14 +33,14 @@ pub struct Needed {
     pub batches: f64,
 }
 
-impl Needed {
+impl MemoryEstimate {
     /// Returns the sum, with what any process of this program needs (bytes).
     pub fn total(&self) -> f64 {
-        self.weights + self.optimiser + self.activations + self.batches + BESIDES
+        self.weights + self.optimiser + self.activations + self.batches + FIXED_BYTES
     }
 }
 
-impl std::fmt::Display for Needed {
+impl std::fmt::Display for MemoryEstimate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let gb = |bytes: f64| bytes / 1e9;
         write!(
@@ -51,7 +51,7 @@ impl std::fmt::Display for Needed {
             gb(self.optimiser),
             gb(self.activations),
             gb(self.batches),
-            gb(BESIDES)
+            gb(FIXED_BYTES)
         )
     }
 }
@@ -61,7 +61,7 @@ impl std::fmt::Display for Needed {
 ///
 /// # Errors
 /// When the checkpoint cannot be read, or its images cannot be cut into patches.
-pub fn needed(config: &TrainingConfig, manifest: &Manifest) -> Result<Needed, ModelError> {
+pub fn needed(config: &TrainingConfig, manifest: &Manifest) -> Result<MemoryEstimate, ModelError> {
     let network = manifest.config()?;
     let compute = config.compute.unwrap_or(manifest.compute);
     let layout = manifest.layout(CheckpointPart::Everything)?;
@@ -88,7 +88,7 @@ pub fn needed(config: &TrainingConfig, manifest: &Manifest) -> Result<Needed, Mo
     let vision = &network.qwen3_vl.vision_config;
     let values = (vision.in_channels * vision.temporal_patch_size * vision.patch_size * vision.patch_size) as f64;
     let ahead = (config.data.workers * config.data.ahead + 2) as f64;
-    Ok(Needed {
+    Ok(MemoryEstimate {
         weights,
         optimiser,
         activations: samples * activations(&network, patches, compute),

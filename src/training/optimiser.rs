@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::torch_ext::adamw::{AdamWRule, Stepped, forget_gradient, norm};
+use crate::torch_ext::adamw::{AdamWRule, AdamWTensors, forget_gradient, norm};
 
 use super::config::settings::{Clip, LearningRates, OptimiserSettings};
 use super::error::StepError;
@@ -209,7 +209,7 @@ impl Optimiser {
             weight_decay: settings.weight_decay,
             eps: settings.eps,
         };
-        let mut stepped = Stepped::default();
+        let mut stepped = AdamWTensors::default();
         let mut masters = Vec::new();
         for (entry, gradient) in self.entries.iter().zip(gradients) {
             let (Some(gradient), true) = (gradient, entry.group == group) else {

@@ -24,7 +24,7 @@ use super::error::StepError;
 use super::objective::Objective;
 
 /// Text for a task about which the network has generated nothing that a prompt can hold.
-const NOTHING: &str = "Nothing is known about the scene.";
+const NO_TEXT: &str = "Nothing is known about the scene.";
 
 /// Text that the network has generated about each task.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct PrivilegedText {
     question: String,
     every: u64,
     longest: usize,
-    said: BTreeMap<String, String>,
+    answers: BTreeMap<String, String>,
 }
 
 impl PrivilegedText {
@@ -57,24 +57,24 @@ impl PrivilegedText {
             question: texts.texts().first().cloned().unwrap_or_default(),
             every: settings.privileged_every,
             longest: settings.privileged_tokens,
-            said: BTreeMap::new(),
+            answers: BTreeMap::new(),
         })
     }
 
     /// Returns the generated text by task.
-    pub fn said(&self) -> BTreeMap<String, String> {
-        self.said.clone()
+    pub fn answers(&self) -> BTreeMap<String, String> {
+        self.answers.clone()
     }
 
     /// Restores the text from the notes of a checkpoint.
-    pub fn restore(&mut self, said: BTreeMap<String, String>) {
-        self.said = said;
+    pub fn restore(&mut self, answers: BTreeMap<String, String>) {
+        self.answers = answers;
     }
 
     /// Clears the text at the beginning of step `step` if it has expired, so that all tasks are asked about again.
     pub fn forget_old(&mut self, step: u64) {
         if step.is_multiple_of(self.every) {
-            self.said.clear();
+            self.answers.clear();
         }
     }
 
@@ -85,32 +85,37 @@ impl PrivilegedText {
     pub fn teach(
         &mut self,
         objective: &Objective,
-        feed: &VlaBatches,
+        batch_source: &VlaBatches,
         number: u64,
         batch: &mut VlaBatch,
     ) -> Result<(), RunError> {
-        let tasks = feed.tasks(number)?;
+        let tasks = batch_source.tasks(number)?;
         let views = batch.pictures.grids.len() / tasks.len().max(1);
         batch.teacher.clear();
-        for (told, sample) in tasks.iter().zip(0..) {
+        for (sample_task, sample) in tasks.iter().zip(0..) {
             let pictures = views_of(&batch.pictures, sample * views..(sample + 1) * views)?;
-            if !self.said.contains_key(&told.instruction) {
-                let answer = self.ask(objective, told, &pictures)?;
-                let words = feed.prompter().plain_words(&answer);
-                let words = words.unwrap_or_else(|| NOTHING.to_owned());
-                tracing::info!("privileged information on {:?}: {words}", told.instruction);
-                self.said.insert(told.instruction.clone(), words);
+            if !self.answers.contains_key(&sample_task.instruction) {
+                let answer = self.ask(objective, sample_task, &pictures)?;
+                let words = batch_source.prompter().plain_words(&answer);
+                let words = words.unwrap_or_else(|| NO_TEXT.to_owned());
+                tracing::info!("privileged information on {:?}: {words}", sample_task.instruction);
+                self.answers.insert(sample_task.instruction.clone(), words);
             }
-            let words = self.said.get(&told.instruction).map_or(NOTHING, String::as_str);
-            let teacher = feed.prompter().privileged(told.task(), &pictures.grids, words)?;
+            let words = self
+                .answers
+                .get(&sample_task.instruction)
+                .map_or(NO_TEXT, String::as_str);
+            let teacher = batch_source
+                .prompter()
+                .privileged(sample_task.task(), &pictures.grids, words)?;
             batch.teacher.push(teacher);
         }
         Ok(())
     }
 
-    fn ask(&self, objective: &Objective, told: &SampleTask, pictures: &Pictures) -> Result<String, RunError> {
+    fn ask(&self, objective: &Objective, sample_task: &SampleTask, pictures: &Pictures) -> Result<String, RunError> {
         let _no_grad = tch::no_grad_guard();
-        let question = format!("{} {}", told.instruction, self.question);
+        let question = format!("{} {}", sample_task.instruction, self.question);
         let prompt = self.conversation.ask(&question, &pictures.grids)?;
         let options = AnswerOptions {
             max_tokens: self.longest,

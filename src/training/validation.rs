@@ -10,7 +10,7 @@ use super::losses;
 use super::objective::Objective;
 
 /// Number of batches of trained episodes from which the best constant chunk is taken.
-const SEEN: u64 = 64;
+const BASELINE_BATCHES: u64 = 64;
 
 /// Mean errors of normalised actions, |Â − A|, on the same held-out rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,8 +37,8 @@ impl Validation {
     ///
     /// # Errors
     /// When a row cannot be read.
-    pub fn new(feed: &VlaBatches, batches: u64) -> Result<Self, RunError> {
-        let constant = feed.constant(Side::Trained, SEEN)?;
+    pub fn new(batch_source: &VlaBatches, batches: u64) -> Result<Self, RunError> {
+        let constant = batch_source.constant(Side::Trained, BASELINE_BATCHES)?;
         Ok(Self { batches, constant })
     }
 
@@ -46,13 +46,18 @@ impl Validation {
     ///
     /// # Errors
     /// When a sample cannot be read, or an error is not finite.
-    pub fn measure(&self, feed: &VlaBatches, objective: &Objective, step: u64) -> Result<HeldOutErrors, RunError> {
+    pub fn measure(
+        &self,
+        batch_source: &VlaBatches,
+        objective: &Objective,
+        step: u64,
+    ) -> Result<HeldOutErrors, RunError> {
         let _no_grad = tch::no_grad_guard();
         let failed = |source: StepError| RunError::Step { step, source };
-        let mut readers = feed.readers()?;
+        let mut readers = batch_source.readers()?;
         let (mut sums, mut count) = ([0.0; 3], 0.0);
         for number in 0..self.batches {
-            let mut batch = feed.batch(Side::HeldOut, number, &mut readers)?;
+            let mut batch = batch_source.batch(Side::HeldOut, number, &mut readers)?;
             let counts = batch.counts()?;
             let error = |batch: &VlaBatch| -> Result<f64, RunError> {
                 Ok(objective.action_error(batch, &counts).map_err(failed)? * counts.actions)

@@ -133,34 +133,34 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 #[test]
 fn folders_use_only_what_the_table_allows() {
     let all = sources();
-    let rooms: BTreeSet<&str> = all
+    let folders: BTreeSet<&str> = all
         .iter()
-        .map(|source| source.room.as_str())
-        .filter(|room| *room != "lib")
+        .map(|source| source.folder.as_str())
+        .filter(|folder| *folder != "lib")
         .collect();
     let table: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
     let (mut problems, mut used) = (Vec::new(), BTreeSet::new());
-    for room in &rooms {
-        if !table.contains_key(room) {
+    for folder in &folders {
+        if !table.contains_key(folder) {
             problems.push(format!(
-                "src/{room}: expected an entry in MAY_USE, found none; say there what it may use"
+                "src/{folder}: expected an entry in MAY_USE, found none; say there what it may use"
             ));
         }
     }
     for source in &all {
         for (name, line) in roots(&source.tokens, source.depth) {
-            if name == source.room || !rooms.contains(name.as_str()) || source.room == "lib" {
+            if name == source.folder || !folders.contains(name.as_str()) || source.folder == "lib" {
                 continue;
             }
-            let allowed = table.get(source.room.as_str()).copied().unwrap_or_default();
+            let allowed = table.get(source.folder.as_str()).copied().unwrap_or_default();
             if !allowed.contains(&name.as_str()) {
                 problems.push(format!(
                     "{}:{line}: expected only {allowed:?} from src/{}, found crate::{name}; move the code to where it \
                      may use it, pass it in, or, if {name} belongs below {}, add it to MAY_USE",
-                    source.path, source.room, source.room
+                    source.path, source.folder, source.folder
                 ));
             }
-            used.insert((source.room.clone(), name));
+            used.insert((source.folder.clone(), name));
         }
     }
     assert!(
@@ -168,11 +168,11 @@ fn folders_use_only_what_the_table_allows() {
         "expected more than 40 uses between folders, found {}: the parser sees too little",
         used.len()
     );
-    for (room, allowed) in MAY_USE {
+    for (folder, allowed) in MAY_USE {
         for name in *allowed {
-            if !used.contains(&((*room).to_owned(), (*name).to_owned())) {
+            if !used.contains(&((*folder).to_owned(), (*name).to_owned())) {
                 problems.push(format!(
-                    "tests/architecture/folders.rs: expected src/{room} to use {name}, as MAY_USE allows, found no use; \
+                    "tests/architecture/folders.rs: expected src/{folder} to use {name}, as MAY_USE allows, found no use; \
                      remove it there"
                 ));
             }
@@ -188,8 +188,8 @@ fn there_are_no_circles_between_folders() {
     loop {
         let next: Vec<&str> = MAY_USE
             .iter()
-            .filter(|(room, uses)| !settled.contains(room) && uses.iter().all(|used| settled.contains(used)))
-            .map(|(room, _)| *room)
+            .filter(|(folder, uses)| !settled.contains(folder) && uses.iter().all(|used| settled.contains(used)))
+            .map(|(folder, _)| *folder)
             .collect();
         if next.is_empty() {
             break;
@@ -198,8 +198,8 @@ fn there_are_no_circles_between_folders() {
     }
     let circles: Vec<&str> = MAY_USE
         .iter()
-        .map(|(room, _)| *room)
-        .filter(|room| !settled.contains(room))
+        .map(|(folder, _)| *folder)
+        .filter(|folder| !settled.contains(folder))
         .collect();
     assert!(
         circles.is_empty(),

@@ -22,7 +22,7 @@ struct Source {
     /// Path from the package's root, with `/`.
     path: String,
     /// Top-level folder or file of `src`, without extension.
-    room: String,
+    folder: String,
     /// Number of modules above the file's items.
     depth: usize,
     tokens: Vec<Token>,
@@ -45,7 +45,7 @@ fn sources() -> Vec<Source> {
         }
         let named = parts.last().is_some_and(|name| *name == "mod" || *name == "lib");
         all.push(Source {
-            room: parts[0].to_owned(),
+            folder: parts[0].to_owned(),
             depth: parts.len() - usize::from(named),
             tokens: tokens(&text),
             path,

@@ -56,7 +56,7 @@ fn a_loop_that_stalled_without_a_new_state_holds_at_its_last_command() {
     rig.run(0.5);
     let commanded = rig.status().commanded_joints;
     rig.joints += Joints::repeat(0.004);
-    rig.deaf = true;
+    rig.drop_states = true;
     stall(&mut rig, 0.05);
     assert_eq!(
         (rig.mode(), rig.status().commanded_joints),
@@ -82,9 +82,9 @@ fn a_stall_does_not_weaken_how_braking_ends() {
     stall(&mut rig, 0.5);
     assert_eq!(rig.mode(), ArmMode::Disarmed);
     let mut rig = moving_home();
-    rig.deaf = true;
+    rig.drop_states = true;
     until(&mut rig, ArmMode::Braking, 0.1);
-    rig.deaf = false;
+    rig.drop_states = false;
     stall(&mut rig, 0.5);
     assert_eq!(rig.mode(), ArmMode::Fault);
 }

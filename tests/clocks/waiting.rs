@@ -11,7 +11,7 @@ use super::{CLOCKS, INWARD, RosClock, moving_home, until};
 fn a_lost_state_is_noticed_in_steady_time() {
     for clock in CLOCKS {
         let mut rig = moving_home();
-        rig.deaf = true;
+        rig.drop_states = true;
         clock.begin(&mut rig);
         let noticed = until(&mut rig, ArmMode::Braking, 0.1);
         assert!(noticed > 0.075, "{clock:?}: {noticed}");
@@ -146,7 +146,7 @@ fn rates_and_repeated_events_are_counted_in_steady_time() {
             rig.supervisor.on_malformed_state("no state", rig.now);
             rig.tick();
         }
-        let told = rig.events.iter().filter(|event| event.check == Check::State);
-        assert_eq!(told.count(), 3, "{clock:?}");
+        let reports = rig.events.iter().filter(|event| event.check == Check::State);
+        assert_eq!(reports.count(), 3, "{clock:?}");
     }
 }

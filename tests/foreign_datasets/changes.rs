@@ -7,7 +7,7 @@ use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{DatasetWriter, episode_stats};
 
 use super::foreign::{DATA, EPISODES, Foreign, exchange, tree};
-use super::{command_line, made, pointer, problems, sample_dataset, says, unlocked};
+use super::{command_line, made, pointer, problems, sample_dataset, stdout_of, unlocked};
 
 #[test]
 fn nothing_is_taken_from_a_dataset_of_another_program() {
@@ -46,10 +46,10 @@ fn nothing_is_taken_from_a_dataset_of_another_program() {
             "--vector",
             "action=/command",
         ]);
-        let said = String::from_utf8_lossy(&imported.stderr);
+        let message = String::from_utf8_lossy(&imported.stderr);
         assert!(
-            !imported.status.success() && said.contains("it is left as it is"),
-            "{said}"
+            !imported.status.success() && message.contains("it is left as it is"),
+            "{message}"
         );
         let refused = DatasetWriter::resume(Arc::new(Disk), &root)
             .map(drop)
@@ -111,12 +111,12 @@ fn statistics_of_others_are_kept_before_they_are_counted_anew() {
     let mut before = unlocked(&root);
     let text = root.to_str().unwrap();
     for turn in 0..2 {
-        let said = says(&["stats", text, "--write"]);
-        assert_eq!(said.contains("meta/stats.json.before"), turn == 0, "{said}");
+        let message = stdout_of(&["stats", text, "--write"]);
+        assert_eq!(message.contains("meta/stats.json.before"), turn == 0, "{message}");
         let kept = std::fs::read_to_string(root.join("meta/stats.json.before")).unwrap();
         assert_eq!(kept, others);
     }
-    assert!(says(&["verify", text]).contains("sound"));
+    assert!(stdout_of(&["verify", text]).contains("sound"));
     let mut after = unlocked(&root);
     for files in [&mut before, &mut after] {
         files.retain(|path, _| !path.starts_with("meta/stats.json") && !path.ends_with("stats.json.before"));
@@ -129,10 +129,10 @@ fn control_tokens_are_not_written_into_a_dataset() {
     let (_folder, root) = made(&Foreign::default());
     let before = tree(&root);
     let output = command_line::dataset(&["relabel", root.to_str().unwrap(), "--task", "a <|im_end|> b"]);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        !output.status.success() && said.contains("control token <|im_end|>"),
-        "{said}"
+        !output.status.success() && message.contains("control token <|im_end|>"),
+        "{message}"
     );
     assert_eq!(tree(&root), before);
 }

@@ -110,19 +110,22 @@ fn a_description_may_say_less_or_say_it_otherwise() {
         for total in ["total_episodes", "total_frames", "total_tasks", "chunks_size"] {
             let (_folder, root) = made(&Foreign::default());
             describe(&root, |info| info[total] = wrong.clone());
-            let said = Dataset::open(&root).unwrap_err().to_string();
+            let message = Dataset::open(&root).unwrap_err().to_string();
             assert!(
-                said.contains("meta/info.json") && said.contains("expected a whole number"),
-                "{total}: {said}"
+                message.contains("meta/info.json") && message.contains("expected a whole number"),
+                "{total}: {message}"
             );
         }
     }
     for version in [Value::Null, json!(3.0), json!("v1.6"), json!("v3.1")] {
         let (_folder, root) = made(&Foreign::default());
         describe(&root, |info| info["codebase_version"] = version.clone());
-        let said = Dataset::open(&root).unwrap_err().to_string();
+        let message = Dataset::open(&root).unwrap_err().to_string();
         let expected = format!("codebase_version: expected \"v2.0\", \"v2.1\" or \"v3.0\", found {version}");
-        assert!(said.contains("meta/info.json") && said.contains(&expected), "{said}");
+        assert!(
+            message.contains("meta/info.json") && message.contains(&expected),
+            "{message}"
+        );
     }
     // As written by Windows and Python.
     let (_folder, root) = made(&Foreign::default());

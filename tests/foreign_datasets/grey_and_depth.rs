@@ -8,7 +8,7 @@ use serde_json::json;
 use thinkvla::dataset::Dataset;
 
 use super::foreign::{describe, exchange, read};
-use super::{command_line, problems, redrawn, sample_dataset, says, with_pictures};
+use super::{command_line, problems, redrawn, sample_dataset, stdout_of, with_pictures};
 
 fn png(pixels: &image::DynamicImage) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -43,14 +43,17 @@ fn grey_cameras_are_read_and_depth_is_passed_over() {
     }
     describe(&root, |info| info["features"][top]["shape"] = json!([48, 64, 1]));
     // Without the mark of depth, 16-bit images are refused.
-    let said = problems(&root).join("\n");
-    assert!(said.contains("expected 8-bit colour or grey, found L16"), "{said}");
+    let message = problems(&root).join("\n");
+    assert!(
+        message.contains("expected 8-bit colour or grey, found L16"),
+        "{message}"
+    );
     describe(&root, |info| {
         info["features"][wrist]["shape"] = json!([48, 64, 1]);
         info["features"][wrist]["info"] = json!({"is_depth_map": true});
     });
     assert_eq!(problems(&root), Vec::<String>::new());
-    assert!(says(&["info", root.to_str().unwrap()]).contains("depth, passed over"));
+    assert!(stdout_of(&["info", root.to_str().unwrap()]).contains("depth, passed over"));
     let dataset = Dataset::open(&root).unwrap();
     let statistics = dataset.statistics().unwrap();
     assert_eq!(statistics[top].mean.len(), 1);

@@ -8,7 +8,7 @@ use parquet::basic::Compression;
 use thinkvla::dataset::Dataset;
 
 use super::foreign::{DATA, EPISODES, Foreign, exchange, whole, write};
-use super::{command_line, foreign, made, problems, says};
+use super::{command_line, foreign, made, problems, stdout_of};
 
 #[test]
 fn instructions_are_those_of_the_rows_where_episodes_name_none() {
@@ -20,7 +20,7 @@ fn instructions_are_those_of_the_rows_where_episodes_name_none() {
     let dataset = Dataset::open(&root).unwrap();
     let tasks: Vec<_> = dataset.episodes().iter().map(|episode| episode.tasks.clone()).collect();
     assert_eq!(tasks, [["pick the cube"], ["push the can"]]);
-    assert!(says(&["info", root.to_str().unwrap()]).contains("2 episodes, 10 frames"));
+    assert!(stdout_of(&["info", root.to_str().unwrap()]).contains("2 episodes, 10 frames"));
 }
 
 #[test]
@@ -41,10 +41,10 @@ fn episodes_without_rows_are_left_out_and_named() {
     // A video has at least one frame.
     let videos = root.with_file_name("videos");
     let output = command_line::dataset(&["encode", root.to_str().unwrap(), "--out", videos.to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        !output.status.success() && said.contains("episode 1 has no rows"),
-        "{said}"
+        !output.status.success() && message.contains("episode 1 has no rows"),
+        "{message}"
     );
     assert!(!videos.exists());
 }
@@ -56,9 +56,9 @@ fn instructions_that_no_prompt_can_hold_are_named_before_anything_is_trained() {
             tasks: vec!["pick", wrong],
             ..Foreign::default()
         });
-        let said = problems(&root).join("\n");
-        assert!(said.contains("episode 1: instruction: expected"), "{said}");
-        assert!(said.contains("dataset relabel"), "{said}");
+        let message = problems(&root).join("\n");
+        assert!(message.contains("episode 1: instruction: expected"), "{message}");
+        assert!(message.contains("dataset relabel"), "{message}");
         // The instructions of the rows count, whatever the table of episodes contains.
         let mut plain = ListBuilder::new(arrow_array::builder::StringBuilder::new());
         for _ in 0..2 {

@@ -33,7 +33,7 @@ use thinkvla::contract::FILE_NAME;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::verify::{Depth, verify};
 
-fn says(arguments: &[&str]) -> String {
+fn stdout_of(arguments: &[&str]) -> String {
     String::from_utf8(command_line::dataset(arguments).stdout).unwrap()
 }
 

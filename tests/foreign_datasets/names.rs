@@ -5,7 +5,7 @@ use thinkvla::dataset::Dataset;
 use thinkvla::dataset::column_mapping::ColumnMapping;
 
 use super::foreign::Foreign;
-use super::{command_line, made, says};
+use super::{command_line, made, stdout_of};
 
 /// Names of rotations, then positions, then the gripper; maps of `serde_json` would sort them.
 const NESTED: &str = r#"{"arm":{"rotation":["rx","ry","rz"],"position":["x","y","z"]},"hand":["gripper"]}"#;
@@ -67,12 +67,15 @@ fn names_that_are_not_clear_are_told_and_never_taken_by_their_places() {
         ),
     ] {
         let (_folder, root) = named(names);
-        let said = mapped(&root).unwrap_err();
-        assert!(said.contains(problem) && said.contains("meta/info.json"), "{said}");
+        let message = mapped(&root).unwrap_err();
+        assert!(
+            message.contains(problem) && message.contains("meta/info.json"),
+            "{message}"
+        );
         let text = root.to_str().unwrap();
-        for said in [says(&["info", text]), says(&["verify", text])] {
-            assert!(said.contains(problem), "{said}");
+        for message in [stdout_of(&["info", text]), stdout_of(&["verify", text])] {
+            assert!(message.contains(problem), "{message}");
         }
-        assert!(says(&["verify", text]).contains("sound"));
+        assert!(stdout_of(&["verify", text]).contains("sound"));
     }
 }

@@ -56,9 +56,9 @@ fn no_row_is_lost_where_the_lengths_of_episodes_are_too_small() {
         &["export", from, "--out", out],
     ] {
         let output = command_line::dataset(change);
-        let said = String::from_utf8(output.stderr).unwrap();
-        let named = said.contains("episode_000000.parquet") && said.contains("expected 4 rows, found 5");
-        assert!(!output.status.success() && named, "{change:?}: {said}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        let named = message.contains("episode_000000.parquet") && message.contains("expected 4 rows, found 5");
+        assert!(!output.status.success() && named, "{change:?}: {message}");
         assert!(outs.iter().all(|out| !out.exists()), "{change:?}");
     }
 }
@@ -109,8 +109,8 @@ fn lines_of_episodes_may_have_any_order_but_each_episode_once() {
     assert_eq!(dataset.vector("action").unwrap(), expected);
     lines.push(lines[0]);
     std::fs::write(&path, lines.join("\n")).unwrap();
-    let said = Dataset::open(&root).unwrap_err().to_string();
-    assert!(said.contains("found episode 1 more than once"), "{said}");
+    let message = Dataset::open(&root).unwrap_err().to_string();
+    assert!(message.contains("found episode 1 more than once"), "{message}");
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn episodes_without_rows_are_left_out_of_older_layouts_and_named() {
         }
         assert_eq!(problems(&root), Vec::<String>::new(), "{has_file}");
         assert_eq!(Dataset::open(&root).unwrap().frames(), 9);
-        let (out, said) = merged(&root);
-        assert!(said.contains("episode 1 has no rows and is left out"), "{said}");
+        let (out, message) = merged(&root);
+        assert!(message.contains("episode 1 has no rows and is left out"), "{message}");
         let dataset = Dataset::open(&out).unwrap();
         let found: Vec<_> = dataset
             .episodes()

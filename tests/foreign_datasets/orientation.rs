@@ -161,9 +161,12 @@ fn videos_are_made_of_pictures_as_they_are_seen() {
     }
     // The size as stored, before the rotation.
     described(&root, 48, 64);
-    let said = problems(&root).join("\n");
-    assert!(said.contains("expected shape [48, 64, 3], found 48x64 px"), "{said}");
-    assert!(said.contains("EXIF"), "{said}");
+    let message = problems(&root).join("\n");
+    assert!(
+        message.contains("expected shape [48, 64, 3], found 48x64 px"),
+        "{message}"
+    );
+    assert!(message.contains("EXIF"), "{message}");
     described(&root, 64, 48);
     assert_eq!(problems(&root), Vec::<String>::new());
 
@@ -173,8 +176,8 @@ fn videos_are_made_of_pictures_as_they_are_seen() {
         let arguments = ["encode", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
         assert!(command_line::dataset(&arguments).status.success());
         let verified = command_line::dataset(&["verify", out.to_str().unwrap(), "--deep"]);
-        let said = String::from_utf8_lossy(&verified.stdout);
-        assert!(verified.status.success(), "{said}");
+        let message = String::from_utf8_lossy(&verified.stdout);
+        assert!(verified.status.success(), "{message}");
         let dataset = Dataset::open(&out).unwrap();
         assert_eq!(dataset.info().features[camera].size(), Some((48, 64)));
         let mut images = Vec::new();

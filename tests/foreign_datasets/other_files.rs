@@ -34,13 +34,16 @@ fn files_that_are_something_else_are_called_by_their_names() {
         for file in [DATA, EPISODES, "meta/tasks.parquet", "meta/info.json"] {
             let (_folder, root) = made(&Foreign::default());
             std::fs::write(root.join(file), bytes).unwrap();
-            let said = Dataset::open(&root).unwrap_err().to_string();
-            assert!(said.contains(name) && said.contains(file), "{file}: {said}");
+            let message = Dataset::open(&root).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains(file), "{file}: {message}");
         }
         let (_folder, root) = made(&Foreign::default());
         std::fs::write(root.join("meta/stats.json"), bytes).unwrap();
-        let said = problems(&root).join("\n");
-        assert!(said.contains(name) && said.contains("meta/stats.json"), "{said}");
+        let message = problems(&root).join("\n");
+        assert!(
+            message.contains(name) && message.contains("meta/stats.json"),
+            "{message}"
+        );
     }
     for (bytes, problem) in [
         (&b""[..], "found an empty one"),
@@ -49,10 +52,10 @@ fn files_that_are_something_else_are_called_by_their_names() {
     ] {
         let (_folder, root) = made(&Foreign::default());
         std::fs::write(root.join(DATA), bytes).unwrap();
-        let said = Dataset::open(&root).unwrap_err().to_string();
+        let message = Dataset::open(&root).unwrap_err().to_string();
         assert!(
-            said.contains("expected a parquet file") && said.contains(problem),
-            "{said}"
+            message.contains("expected a parquet file") && message.contains(problem),
+            "{message}"
         );
     }
 }
@@ -73,8 +76,8 @@ fn pictures_of_other_formats_are_called_by_their_names() {
     for (bytes, name) in formats {
         let other = redrawn(rows.column_by_name(camera).unwrap(), |_, _| bytes.to_vec());
         exchange(&path, &[(camera, Some(other))]);
-        let said = problems(&root).join("\n");
+        let message = problems(&root).join("\n");
         let expected = format!("expected JPEG or PNG, this is {name}; convert it to PNG");
-        assert!(said.contains(&expected), "{said}");
+        assert!(message.contains(&expected), "{message}");
     }
 }

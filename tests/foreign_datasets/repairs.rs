@@ -8,7 +8,7 @@ use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{Dataset, DatasetWriter};
 
 use super::foreign::{DATA, Foreign, describe, tree};
-use super::{command_line, made, pointer, sample_dataset, says, unlocked, with_pictures};
+use super::{command_line, made, pointer, sample_dataset, stdout_of, unlocked, with_pictures};
 
 #[test]
 fn an_episode_that_is_not_counted_is_moved_aside_and_can_be_put_back() {
@@ -19,21 +19,21 @@ fn an_episode_that_is_not_counted_is_moved_aside_and_can_be_put_back() {
     });
     let before = tree(&root);
     let text = root.to_str().unwrap();
-    let said = says(&["repair", text]);
+    let message = stdout_of(&["repair", text]);
     assert!(
-        said.contains("would move") && said.contains("nothing was changed"),
-        "{said}"
+        message.contains("would move") && message.contains("nothing was changed"),
+        "{message}"
     );
     assert_eq!(tree(&root), before);
 
-    says(&["repair", text, "--apply"]);
+    stdout_of(&["repair", text, "--apply"]);
     for file in [1, 2] {
         let rows = format!("data/chunk-000/file-00{file}.parquet");
         assert!(!root.join(&rows).exists());
         assert_eq!(tree(&root)[&root.join(".cut/1").join(&rows)], before[&root.join(&rows)]);
     }
-    let said = says(&["repair", text, "--undo"]);
-    assert!(said.contains("4 files"), "{said}");
+    let message = stdout_of(&["repair", text, "--undo"]);
+    assert!(message.contains("4 files"), "{message}");
     let mut after = tree(&root);
     after.retain(|path, _| !path.ends_with(".lock"));
     assert_eq!(after, before);
@@ -47,12 +47,12 @@ fn a_cut_of_a_foreign_dataset_is_taken_back_whole_unless_it_has_grown() {
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
     let before = tree(&root);
     let text = root.to_str().unwrap();
-    let said = says(&["verify", text]);
+    let message = stdout_of(&["verify", text]);
     assert!(
-        said.contains("the first 1 episodes") && said.contains("--dry-run"),
-        "{said}"
+        message.contains("the first 1 episodes") && message.contains("--dry-run"),
+        "{message}"
     );
-    says(&["repair", text, "--apply"]);
+    stdout_of(&["repair", text, "--apply"]);
     assert_eq!(Dataset::open(&root).unwrap().frames(), sample_dataset::EPISODES[0].1);
     // A file of the same name has been created since.
     std::fs::write(&torn, "new").unwrap();
@@ -97,8 +97,8 @@ fn a_saved_episode_that_cannot_be_read_is_named_and_opening_to_record_changes_no
             );
             if bytes != torn.0 {
                 let repaired = command_line::dataset(&["repair", root.to_str().unwrap()]);
-                let said = String::from_utf8(repaired.stderr).unwrap();
-                assert!(!repaired.status.success() && said.contains(name), "{said}");
+                let message = String::from_utf8(repaired.stderr).unwrap();
+                assert!(!repaired.status.success() && message.contains(name), "{message}");
             }
             assert_eq!(unlocked(&root), before, "{file}, {name}");
         }
@@ -133,11 +133,11 @@ fn only_files_that_a_recorder_was_writing_are_removed_when_it_goes_on() {
 fn repair_is_recommended_only_where_it_leaves_something() {
     let (_folder, root) = made(&Foreign::default());
     pointer(&root.join(DATA));
-    let said = says(&["verify", root.to_str().unwrap()]);
+    let message = stdout_of(&["verify", root.to_str().unwrap()]);
     assert!(
-        said.contains("git-lfs pointer")
-            && said.contains("`git lfs pull`")
-            && said.contains("repair does not mend this"),
-        "{said}"
+        message.contains("git-lfs pointer")
+            && message.contains("`git lfs pull`")
+            && message.contains("repair does not mend this"),
+        "{message}"
     );
 }

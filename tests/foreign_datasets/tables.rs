@@ -93,8 +93,8 @@ fn tables_are_read_however_their_pages_are_encoded() {
         properties.set_column_encoding(texts, Encoding::DELTA_BYTE_ARRAY),
         &read(&path),
     );
-    let said = Dataset::open(&root).unwrap_err().to_string();
-    assert!(said.contains("encoding 7, which is not read"), "{said}");
+    let message = Dataset::open(&root).unwrap_err().to_string();
+    assert!(message.contains("encoding 7, which is not read"), "{message}");
 }
 
 #[test]
@@ -149,10 +149,10 @@ fn rows_of_another_length_are_named_even_where_the_total_fits() {
         3 => vec![0.0; 8],
         _ => vec![0.0; 7],
     });
-    let said = problems(&root).join("\n");
+    let message = problems(&root).join("\n");
     assert!(
-        said.contains("column action, row 2: expected 7 values, found 6"),
-        "{said}"
+        message.contains("column action, row 2: expected 7 values, found 6"),
+        "{message}"
     );
     assert!(Dataset::open(&root).unwrap_err().to_string().contains("row 2"));
 }
@@ -163,10 +163,10 @@ fn rows_in_another_order_than_described_are_named() {
     let mut frames: Vec<usize> = (0..5).chain(0..5).collect();
     frames.swap(7, 8);
     exchange(&root.join(DATA), &[("frame_index", Some(whole(frames)))]);
-    let said = Dataset::open(&root).unwrap_err().to_string();
+    let message = Dataset::open(&root).unwrap_err().to_string();
     assert!(
-        said.contains("row 7: expected frame 2 of episode 1, found frame 3 of episode 1"),
-        "{said}"
+        message.contains("row 7: expected frame 2 of episode 1, found frame 3 of episode 1"),
+        "{message}"
     );
     // These columns are optional.
     exchange(&root.join(DATA), &[("frame_index", None), ("episode_index", None)]);

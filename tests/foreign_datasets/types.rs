@@ -99,10 +99,10 @@ fn types_that_are_not_read_or_not_known_are_named() {
         let (_folder, root) = made(&Foreign::default());
         describe(&root, |info| info["features"]["action"]["dtype"] = json!(dtype));
         let dataset = Dataset::open(&root).unwrap();
-        let said = dataset.vector("action").unwrap_err().to_string();
+        let message = dataset.vector("action").unwrap_err().to_string();
         assert!(
-            said.contains("column action") && said.contains(&format!("found {dtype} of shape [7]")),
-            "{said}"
+            message.contains("column action") && message.contains(&format!("found {dtype} of shape [7]")),
+            "{message}"
         );
         let found = problems(&root).join("\n");
         assert_eq!(found.is_empty(), known, "{found}");

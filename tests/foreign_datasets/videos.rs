@@ -62,8 +62,8 @@ fn deep(root: &Path) -> (bool, String) {
 
 /// Asserts that `verify --deep` finds nothing, and that the rows of the two episodes have the frames from these on.
 fn assert_sound(root: &Path, firsts: [usize; 2]) {
-    let (is_sound, said) = deep(root);
-    assert!(is_sound, "{said}");
+    let (is_sound, message) = deep(root);
+    assert!(is_sound, "{message}");
     let dataset = Dataset::open(root).unwrap();
     let mut reader = DecodedImageReader::new(&dataset, &[CAMERA]).unwrap();
     let mut images = Vec::new();
@@ -90,8 +90,8 @@ fn times_after_an_empty_edit_are_those_of_lerobot() {
     assert_sound(&root, [0, 5]);
     // LeRobot refuses times that count from the first frame.
     let (_folder, root) = with_video("x264_after_empty_edit.mp4", [0.0, 0.5]);
-    let (is_sound, said) = deep(&root);
-    assert!(!is_sound && said.contains("at least 0.200"), "{said}");
+    let (is_sound, message) = deep(&root);
+    assert!(!is_sound && message.contains("at least 0.200"), "{message}");
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn times_without_an_edit_list_are_those_of_lerobot() {
     let (_folder, root) = with_video("x264_fragments.mp4", [0.2, 0.7]);
     assert_sound(&root, [0, 5]);
     let (_folder, root) = with_video("x264_fragments.mp4", [0.0, 0.5]);
-    let (is_sound, said) = deep(&root);
-    assert!(!is_sound && said.contains("at least 0.200"), "{said}");
+    let (is_sound, message) = deep(&root);
+    assert!(!is_sound && message.contains("at least 0.200"), "{message}");
 }
 
 #[test]
@@ -117,10 +117,10 @@ fn rows_between_two_frames_are_named() {
     let column = format!("videos/{CAMERA}/from_timestamp");
     let times = Arc::new(Float64Array::from_iter_values([0.0, 0.55]));
     exchange(&root.join(EPISODES), &[(&column, Some(times))]);
-    let (is_sound, said) = deep(&root);
+    let (is_sound, message) = deep(&root);
     assert!(
-        !is_sound && said.contains("row 0 of episode 1 is at 0.5500 s"),
-        "{said}"
+        !is_sound && message.contains("row 0 of episode 1 is at 0.5500 s"),
+        "{message}"
     );
 }
 
@@ -128,21 +128,21 @@ fn rows_between_two_frames_are_named() {
 fn files_in_place_of_videos_are_called_by_their_names() {
     let (_folder, root) = with_late_video();
     pointer(&root.join(VIDEO));
-    let (is_sound, said) = deep(&root);
+    let (is_sound, message) = deep(&root);
     assert!(
-        !is_sound && said.contains(VIDEO) && said.contains("`git lfs pull`"),
-        "{said}"
+        !is_sound && message.contains(VIDEO) && message.contains("`git lfs pull`"),
+        "{message}"
     );
     std::fs::write(root.join(VIDEO), b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81").unwrap();
-    let (is_sound, said) = deep(&root);
+    let (is_sound, message) = deep(&root);
     assert!(
-        !is_sound && said.contains(VIDEO) && said.contains("a Matroska or WebM video"),
-        "{said}"
+        !is_sound && message.contains(VIDEO) && message.contains("a Matroska or WebM video"),
+        "{message}"
     );
     std::fs::write(root.join(VIDEO), "").unwrap();
-    let (is_sound, said) = deep(&root);
+    let (is_sound, message) = deep(&root);
     assert!(
-        !is_sound && said.contains(VIDEO) && said.contains("an empty file"),
-        "{said}"
+        !is_sound && message.contains(VIDEO) && message.contains("an empty file"),
+        "{message}"
     );
 }

@@ -91,8 +91,8 @@ fn an_interrupted_save_is_repaired_by_an_import_that_fits_and_the_repair_is_repo
     let report = import_bags(&again, &sample_dataset::contract(), &as_exported(bags[2..].to_vec())).unwrap();
     let moved = again.join(".cut/1/data/chunk-000/file-001.parquet");
     assert!(moved.exists());
-    let said = report.repairs.join("\n");
-    assert!(said.contains(moved.to_str().unwrap()), "{said}");
+    let repairs = report.repairs.join("\n");
+    assert!(repairs.contains(moved.to_str().unwrap()), "{repairs}");
     assert_eq!(report.first_episode, 1);
     assert_eq!(Dataset::open(&again).unwrap().frames(), EPISODES[0].1 + EPISODES[2].1);
 }
@@ -282,11 +282,11 @@ fn the_state_is_told_as_joints_and_as_the_pose_of_the_tool() {
         let pose = PoseStamped::decode(pose).unwrap();
         assert_eq!(pose.position, [7, 8, 9].map(|i| f64::from(state[i])));
         let [i, j, k, w] = pose.orientation;
-        let told = turn_from_down(&UnitQuaternion::from_quaternion(Quaternion::new(w, i, j, k)));
+        let rotation = turn_from_down(&UnitQuaternion::from_quaternion(Quaternion::new(w, i, j, k)));
         let recorded = [10, 11, 12].map(|i| f64::from(state[i]));
         // The state of these recordings is arbitrary: a rotation vector longer than half a turn returns as a shorter one.
-        let same = turned_from_down(told).angle_to(&turned_from_down(recorded.into()));
-        assert!(same < 1e-6, "row {frame}: {told} for {recorded:?}");
+        let same = turned_from_down(rotation).angle_to(&turned_from_down(recorded.into()));
+        assert!(same < 1e-6, "row {frame}: {rotation} for {recorded:?}");
         assert_eq!((*time, joint.header.stamp), (START + frame as u64 * 100_000_000, *time));
     }
 }

@@ -236,8 +236,8 @@ fn values_that_are_not_finite_or_become_infinite_are_refused_and_nothing_is_left
 fn a_directory_that_somebody_else_writes_to_is_refused() {
     let (from, to) = (checkpoint(7), tempfile::tempdir().unwrap());
     let lock = WriterLock::acquire(to.path()).unwrap();
-    let said = convert(from.path(), to.path(), Format::HuggingFace).unwrap_err();
-    assert!(said.contains("to be the only writer"), "{said}");
+    let error = convert(from.path(), to.path(), Format::HuggingFace).unwrap_err();
+    assert!(error.contains("to be the only writer"), "{error}");
     assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 1);
     drop(lock);
     convert(from.path(), to.path(), Format::HuggingFace).unwrap();

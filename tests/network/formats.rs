@@ -17,7 +17,7 @@ use thinkvla::model::config::{HiddenTap, PromptStyle};
 use crate::case::sets;
 use crate::support::checkpoint;
 
-const HERE: Placement = Placement {
+const ON_CPU: Placement = Placement {
     device: Device::Cpu,
     compute: None,
 };
@@ -155,7 +155,7 @@ fn the_backbone_of_every_layout_can_be_had_alone() {
         &sets().join("every_layer/checkpoint"),
         &sets().join("starvla/run"),
     ] {
-        let loaded = BackboneCheckpoint::load(path, HERE).unwrap();
+        let loaded = BackboneCheckpoint::load(path, ON_CPU).unwrap();
         assert!(loaded.rule.min_pixels > 0 && loaded.home.join("tokenizer.json").exists());
     }
 }

@@ -6,7 +6,7 @@ use thinkvla::model::layers::parameters::Scope;
 use thinkvla::model::thinkvla::action_head::{ActionHead, ActionHeadSize};
 use thinkvla::model::thinkvla::adapters::Projector;
 
-use crate::support::{Lively, NetworkFixture, choices, distance, grid, pixels, tiny_variant};
+use crate::support::{NetworkFixture, RandomWeights, choices, distance, grid, pixels, tiny_variant};
 
 const POOLS: [&str; 4] = ["mean", "max", "adaptive", "attention"];
 const FUSIONS: [&str; 3] = ["add", "gate", "cross_attention"];
@@ -19,7 +19,7 @@ fn plain_head(fixture: &NetworkFixture, seed: u64) -> ActionHead {
         blocks: ours.head_blocks,
         outputs: ours.action_dim,
     };
-    let weights = Lively { seed, initial: &[] };
+    let weights = RandomWeights { seed, initial: &[] };
     ActionHead::new(Scope::new(&weights).at("action_model.model"), size).unwrap()
 }
 
@@ -29,7 +29,7 @@ fn fixture(pool: &str, fusion: &str, norm: &str, initial: &'static [&'static str
         &format!("reasoning.fusion={fusion}"),
         &format!("geometry.norm={norm}"),
     ]);
-    NetworkFixture::with(tiny_variant(&variant), Lively { seed: 2, initial })
+    NetworkFixture::with(tiny_variant(&variant), RandomWeights { seed: 2, initial })
 }
 
 /// Distance of the actions from those of the plain head for the same states.
@@ -89,7 +89,12 @@ fn the_geometry_condition_pools_the_patches_of_all_views() {
                     .mean_dim(1, false, Kind::Float)
             }
         };
-        let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("geo_proj"), 24, 32).unwrap();
+        let projector = Projector::new(
+            Scope::new(&RandomWeights { seed: 2, initial: &[] }).at("geo_proj"),
+            24,
+            32,
+        )
+        .unwrap();
         let states = &output.latents.readout.queries + projector.forward(&pooled).unwrap();
         let expected = plain_head(&fixture, 2).forward(&states).unwrap();
         assert!(distance(&output.actions, &expected) < 1e-5, "{pool}");
@@ -102,7 +107,7 @@ fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
         anchors: 3,
         ..Default::default()
     };
-    let weights = Lively {
+    let weights = RandomWeights {
         seed: 2,
         initial: &["geo_proj"],
     };
@@ -115,7 +120,12 @@ fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
     for (one, other) in [(0, 1), (1, 2), (0, 2)] {
         assert!(distance(&readout.anchors.select(1, one), &readout.anchors.select(1, other)) > 1e-3);
     }
-    let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("reason_proj"), 32, 32).unwrap();
+    let projector = Projector::new(
+        Scope::new(&RandomWeights { seed: 2, initial: &[] }).at("reason_proj"),
+        32,
+        32,
+    )
+    .unwrap();
     let conditions = projector.forward(output.latents.reasoning.as_ref().unwrap()).unwrap();
     let states = &readout.queries + conditions.mean_dim(1, true, Kind::Float);
     let expected = plain_head(&fixture, 2).forward(&states).unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
-use thinkvla::inspect::parity::{self, Demand, Finding, ParityReport, Subject};
+use thinkvla::inspect::parity::{self, Finding, ParityReport, ParityTolerance, Subject};
 use thinkvla::model::config::Precision;
 use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, GenerationStep, Token};
 use thinkvla::model::layers::device::DeviceChoice;
@@ -33,7 +33,7 @@ fn cases() -> Vec<(Case, PathBuf)> {
 }
 
 /// Reports of every case against its checkpoint.
-fn reports(compute: Precision, demand: Demand) -> Vec<ParityReport> {
+fn reports(compute: Precision, tolerance: ParityTolerance) -> Vec<ParityReport> {
     let mut reports = Vec::new();
     for (case, checkpoint) in cases() {
         let options = PolicyOptions {
@@ -43,7 +43,7 @@ fn reports(compute: Precision, demand: Demand) -> Vec<ParityReport> {
         };
         let subject = Subject::load(&checkpoint, options).unwrap();
         let file = parity::Case::open(&sets().join(&case.name)).unwrap();
-        let report = subject.compare(&file, demand).unwrap();
+        let report = subject.compare(&file, tolerance).unwrap();
         let expected = case.tensors.keys().filter(|key| key.starts_with("expected.")).count();
         assert_eq!(report.rows.len(), expected, "{}", case.name);
         assert!(report.passed(), "{}\n{report}", case.name);
@@ -75,11 +75,11 @@ fn the_cases_cover_what_ports_get_wrong() {
 
 #[test]
 fn ids_positions_and_states_are_the_reference_s_in_32_bits_and_patches_to_the_last_bit() {
-    let demand = Demand {
+    let tolerance = ParityTolerance {
         deviation: Some(CLOSE),
         cosine: None,
     };
-    let reports = reports(Precision::Float32, demand);
+    let reports = reports(Precision::Float32, tolerance);
     let mut worst = 0.0_f64;
     for (name, deviation, _) in figures(&reports) {
         assert!(name != "expected.pixel_values" || deviation == 0.0, "{deviation:.1e}");
@@ -90,11 +90,11 @@ fn ids_positions_and_states_are_the_reference_s_in_32_bits_and_patches_to_the_la
 
 #[test]
 fn states_point_where_the_reference_s_do_in_bfloat16() {
-    let demand = Demand {
+    let tolerance = ParityTolerance {
         deviation: None,
         cosine: Some(ALIKE),
     };
-    let reports = reports(Precision::Bfloat16, demand);
+    let reports = reports(Precision::Bfloat16, tolerance);
     let smallest = figures(&reports).map(|(.., cosine)| cosine).fold(1.0, f64::min);
     println!("smallest cosine: {smallest:.5}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::to_value;
 use tch::{Device, Kind, Tensor};
 use thinkvla::model::checkpoint::Preprocessing;
-use thinkvla::model::checkpoint::weights::{Naming, Taking, WeightFiles, Weights};
+use thinkvla::model::checkpoint::weights::{Naming, TensorSelection, WeightFiles, Weights};
 use thinkvla::model::config::{Config, HiddenTap, Precision};
 use thinkvla::model::init::variant::CheckpointVariant;
 use thinkvla::model::qwen3_vl::inputs::SequencePlan;
@@ -38,7 +38,7 @@ fn act(folder: &Path, case: &Case, (config, kind): (&Config, Kind)) -> Output {
     let _no_grad = tch::no_grad_guard();
     let file = folder.join("run/checkpoints/steps_1000_model.safetensors");
     let files = WeightFiles::of_files(&[file], Naming::StarVla).unwrap();
-    let taking = Taking {
+    let taking = TensorSelection {
         backbone: kind,
         device: Device::Cpu,
         tied: true,

@@ -182,14 +182,14 @@ pub fn write_variant(directory: &Path, variant: &CheckpointVariant, seed: u64) -
 
 /// Random weights large enough for every tensor to have an effect, including last layers and biases of the projectors;
 /// tensors whose key starts with one of `initial` keep their initial values.
-pub struct Lively {
+pub struct RandomWeights {
     pub seed: u64,
     pub initial: &'static [&'static str],
 }
 
 /// The same weights in another type, or loaded for inference only.
 struct Loaded {
-    weights: Lively,
+    weights: RandomWeights,
     kind: Kind,
     forward_only: bool,
 }
@@ -208,7 +208,7 @@ impl ParameterSource for Loaded {
     }
 }
 
-impl ParameterSource for Lively {
+impl ParameterSource for RandomWeights {
     fn tensor(&self, mut parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         let shape = parameter.shape.clone();
         if !self.initial.iter().any(|prefix| parameter.key.starts_with(prefix)) {
@@ -235,7 +235,7 @@ pub struct NetworkFixture {
 
 impl NetworkFixture {
     pub fn new(config: Config) -> Self {
-        Self::with(config, Lively { seed: 1, initial: &[] })
+        Self::with(config, RandomWeights { seed: 1, initial: &[] })
     }
 
     /// The network of [`Self::new`] in bfloat16.
@@ -253,13 +253,13 @@ impl NetworkFixture {
         self.loaded(Kind::BFloat16, true)
     }
 
-    pub fn with(config: Config, weights: Lively) -> Self {
+    pub fn with(config: Config, weights: RandomWeights) -> Self {
         Self::of(config, &weights, Kind::Float)
     }
 
     fn loaded(&self, kind: Kind, forward_only: bool) -> Self {
         let weights = Loaded {
-            weights: Lively { seed: 1, initial: &[] },
+            weights: RandomWeights { seed: 1, initial: &[] },
             kind,
             forward_only,
         };

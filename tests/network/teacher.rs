@@ -31,10 +31,10 @@ fn anchor(fixture: &NetworkFixture, prompt: Prompt) -> Tensor {
 
 #[test]
 fn the_teacher_s_anchor_stands_behind_what_it_is_told() {
-    let told = "Think of distances.";
+    let knowledge = "Think of distances.";
     let teach = |place: &str| {
         let set = [
-            format!("reasoning.teacher_prompt={told}"),
+            format!("reasoning.teacher_prompt={knowledge}"),
             format!("reasoning.teacher_anchor={place}"),
         ];
         let fixture = NetworkFixture::new(tiny_variant(&choices([&set[0], &set[1]])));
@@ -108,10 +108,10 @@ fn the_teacher_thinks_otherwise_than_the_student() {
 /// The control: an anchor before the teacher's words does not depend on them.
 #[test]
 fn an_anchor_before_the_teacher_s_words_has_the_student_s_state() {
-    let told = TeacherTexts::default();
+    let knowledge = TeacherTexts::default();
     let before = tiny_variant(&choices([&format!(
         "prompt=Your task is {{instruction}}.{{anchor}} {}{{queries}}",
-        told.texts()[0]
+        knowledge.texts()[0]
     )]));
     let grids = [grid(4, 4)];
     let (usual, before) = (NetworkFixture::new(tiny()), NetworkFixture::new(before));

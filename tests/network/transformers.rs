@@ -40,8 +40,8 @@ fn run(python: &Path, folder: &Path, arguments: &[&OsStr]) -> String {
     command.args(arguments).env("PYTHONPATH", folder);
     command.env("HF_HUB_OFFLINE", "1").env("PYTHONDONTWRITEBYTECODE", "1");
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{}: {said}", folder.display());
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}: {reported}", folder.display());
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -56,14 +56,17 @@ fn loaded(python: &Path, folder: &Path, directories: &[&Path]) -> Vec<Value> {
     let script = script("load.py");
     let directories = directories.iter().map(|directory| directory.as_os_str());
     let arguments: Vec<&OsStr> = std::iter::once(script.as_os_str()).chain(directories).collect();
-    let said = run(python, folder, &arguments);
-    let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(said.len() + 1, arguments.len());
-    for one in &said {
+    let reported = run(python, folder, &arguments);
+    let reported: Vec<Value> = reported
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(reported.len() + 1, arguments.len());
+    for one in &reported {
         assert_eq!(one["wrong"], serde_json::json!([]), "{}: {one}", folder.display());
         assert_eq!(one["model"], "Qwen3VLForConditionalGeneration");
     }
-    said
+    reported
 }
 
 fn to_hugging_face(from: &Path, to: &Path, dtype: Option<Precision>) {
@@ -97,15 +100,18 @@ fn transformers_reads_what_we_write_of_either_spelling_as_it_reads_the_original(
         let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
         to_hugging_face(&original, &old, None);
         to_hugging_face(newer.path(), &new, None);
-        let said = folders
+        let reported = folders
             .each_ref()
             .map(|version| loaded(&python, version, &[&original, &old, &new]));
-        for said in &said {
-            assert!(said[0] == said[1] && said[0] == said[2], "{said:#?}");
+        for reported in &reported {
+            assert!(
+                reported[0] == reported[1] && reported[0] == reported[2],
+                "{reported:#?}"
+            );
         }
         // The inputs of the network are the same in both; its sums are rounded differently.
         for part in ["ids", "patches"] {
-            assert_eq!(said[0][0][part], said[1][0][part], "{part}");
+            assert_eq!(reported[0][0][part], reported[1][0][part], "{part}");
         }
     }
 }
@@ -121,8 +127,8 @@ fn transformers_reads_the_backbone_of_our_own() {
     to_hugging_face(ours.path(), &plain, Some(Precision::Float32));
     to_hugging_face(ours.path(), &short, Some(Precision::Bfloat16));
     for version in &folders {
-        let said = loaded(&python, version, &[&plain, &short]);
-        assert!(said[0]["ids"] == said[1]["ids"] && said[0]["patches"] == said[1]["patches"]);
+        let reported = loaded(&python, version, &[&plain, &short]);
+        assert!(reported[0]["ids"] == reported[1]["ids"] && reported[0]["patches"] == reported[1]["patches"]);
     }
 }
 
@@ -195,8 +201,8 @@ fn pickles_of_torch_are_read_and_older_ones_become_safetensors_by_the_command_th
     drop((old, new));
     save("old");
     std::fs::remove_file(&safe).unwrap();
-    let said = read(&run_directory).unwrap_err();
-    let command = said.split_once("python3 -c '").unwrap().1;
+    let reported = read(&run_directory).unwrap_err();
+    let command = reported.split_once("python3 -c '").unwrap().1;
     let (script, _) = command.split_once("' ").unwrap();
     let arguments = [
         OsStr::new("-c"),

@@ -189,8 +189,9 @@ fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
     let prompt = fixture.prompter.student(task, &[grid(4, 4)]).unwrap();
     let ids: Vec<u32> = prompt.ids.iter().map(|id| *id as u32).collect();
     let text = tokenizer().decode(&ids, false).unwrap();
-    let told = "Your task is lift the cube [STATE] 176 128 160 254 128 128 255 [ACTION].<|reasoning_anchor|> Please";
-    assert!(text.contains(told), "{text}");
+    let user_text =
+        "Your task is lift the cube [STATE] 176 128 160 254 128 128 255 [ACTION].<|reasoning_anchor|> Please";
+    assert!(text.contains(user_text), "{text}");
     let teacher = fixture.prompter.teacher(task, &[grid(4, 4)], 0).unwrap();
     assert_eq!(teacher.prompt.ids[..teacher.shared], prompt.ids[..teacher.shared]);
     let error = fixture

@@ -94,7 +94,7 @@ class Ours:
     """`thinkvla bench`, controlled pass by pass."""
 
     def __init__(self, program, compute, threads):
-        arguments = [program, "bench", "--size", "2b", "--compute", compute, "--threads", str(threads), "--by-turns"]
+        arguments = [program, "bench", "--size", "2b", "--compute", compute, "--threads", str(threads), "--alternate"]
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline().strip() != "ready":
             raise SystemExit(f"compare_speed: {' '.join(arguments)} did not start")
@@ -113,7 +113,7 @@ class Ours:
         return figures
 
 
-def by_turns(options):
+def alternating(options):
     """Times single passes of both alternately, with both in memory."""
     with contextlib.ExitStack() as stack:
         ours = Ours(options.thinkvla, options.compute, options.threads)
@@ -155,10 +155,10 @@ def main():
     parser.add_argument("--reload", action="store_true", help="never hold both in memory")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    ours, theirs, figures = (reloaded if options.reload else by_turns)(options)
+    ours, theirs, figures = (reloaded if options.reload else alternating)(options)
     floor = figures["parts"]["vision + language"]["floor_ms"]
     machine = figures["machine"]
-    print(f"{machine['cpu']}, {options.threads} threads, {options.compute}, {len(ours)} passes by turns\n")
+    print(f"{machine['cpu']}, {options.threads} threads, {options.compute}, {len(ours)} alternating passes\n")
     print("| vision + language | p50 [ms] | p95 [ms] | least [ms] |\n|---|---|---|---|")
     for name, times in (("thinkvla", ours), ("reference", theirs)):
         print(f"| {name} | {statistics.median(times):.0f} | {percentile(times, 95):.0f} | {min(times):.0f} |")

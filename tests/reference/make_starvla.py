@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a StarVLA Qwen3-VL-OFT run directory with random weights, and the normalised actions expected from it.
 
-The head is OpenVLA-OFT's regression head as StarVLA uses it, reimplemented; keys and files are StarVLA's.
+The head is OpenVLA-OFT's regression head (`oft_head.py`); keys and files are StarVLA's.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import yaml
 from checkpoints import Spec, Text, Vision, load_reference, write_checkpoint
 from files import save
 from make_cases import REFERENCE, case_of
+from oft_head import Head
 from prompts import Prompt
 from safetensors.torch import save_file
-from torch import nn
 
 NAME = "starvla"
 SPEC = Spec(
@@ -37,40 +37,11 @@ TEMPLATE = (
 TASKS = ("put the bowl on the plate", "open the top drawer and put the bowl inside")
 
 
-class Residual(nn.Module):
-    """`x + relu(linear(norm(x)))`."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.ffn = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.ffn(x)
-
-
-class Regression(nn.Module):
-    """One action from the state of one query."""
-
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
-        super().__init__()
-        self.layer_norm1 = nn.LayerNorm(inputs)
-        self.fc1 = nn.Linear(inputs, hidden)
-        self.mlp_resnet_blocks = nn.ModuleList(Residual(hidden) for _ in range(2))
-        self.layer_norm2 = nn.LayerNorm(hidden)
-        self.fc2 = nn.Linear(hidden, outputs)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.relu(self.fc1(self.layer_norm1(x)))
-        for block in self.mlp_resnet_blocks:
-            x = block(x)
-        return self.fc2(self.layer_norm2(x))
-
-
 @torch.no_grad()
-def random_head() -> Regression:
+def random_head() -> Head:
     """PyTorch's own initialisation, with norms that differ from the identity."""
     torch.manual_seed(SPEC.seed)
-    head = Regression(SPEC.text.width, 2 * SPEC.text.width, ACTION)
+    head = Head(SPEC.text.width, 2 * SPEC.text.width, 2, ACTION)
     for name, weight in head.named_parameters():
         if weight.dim() == 1 and "norm" in name or name.endswith("ffn.0.weight"):
             weight.add_(0.2 * torch.randn(weight.shape))
@@ -141,7 +112,7 @@ def write_run(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     save_file(weights, folder / "checkpoints" / "steps_1000_model.safetensors")
 
 
-def flat_weights(backbone: Path, head: Regression) -> dict[str, torch.Tensor]:
+def flat_weights(backbone: Path, head: Head) -> dict[str, torch.Tensor]:
     """One flat state dict with StarVLA's prefixes; the text head is stored although it is tied."""
     model, _ = load_reference(backbone)
     state = {f"qwen_vl_interface.model.{key}": value.to(SPEC.dtype).clone() for key, value in model.state_dict().items()}
@@ -149,7 +120,7 @@ def flat_weights(backbone: Path, head: Regression) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def write_case(file: Path, backbone: Path, head: Regression) -> None:
+def write_case(file: Path, backbone: Path, head: Head) -> None:
     """Writes two observations as a batch, with the actions expected for each."""
     model, processor = load_reference(backbone)
     prompts = [Prompt(user_text(task), ((SIDE, SIDE), (SIDE, SIDE))) for task in TASKS]

@@ -14,6 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import transformers
 from files import save
+from oft_head import Head
 from torch import nn
 from torch.nn import functional
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -90,33 +91,6 @@ class Projector(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc2(functional.gelu(self.fc1(x)))
-
-
-class Block(nn.Module):
-    """Residual block of the action head."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.ffn = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.ffn(x)
-
-
-class Head(nn.Module):
-    """OFT's regression head as in StarVLA."""
-
-    def __init__(self, inputs: int, hidden: int, blocks: int, outputs: int) -> None:
-        super().__init__()
-        self.layer_norm1, self.fc1 = nn.LayerNorm(inputs), nn.Linear(inputs, hidden)
-        self.mlp_resnet_blocks = nn.ModuleList(Block(hidden) for _ in range(blocks))
-        self.layer_norm2, self.fc2 = nn.LayerNorm(hidden), nn.Linear(hidden, outputs)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.relu(self.fc1(self.layer_norm1(x)))
-        for block in self.mlp_resnet_blocks:
-            x = block(x)
-        return self.fc2(self.layer_norm2(x))
 
 
 class Policy(nn.Module):
@@ -205,9 +179,9 @@ def batches(policy: Policy) -> dict[str, dict[str, torch.Tensor]]:
     draw = torch.Generator().manual_seed(SEED)
     image = [START, *[IMAGE] * (SIDE * SIDE // 4), END]
     tasks = [[1, 2, 3, *image, *image, 5, 6, 7, 8], [1, 2, 3, *image, *image, 9, 4]]
-    told = [10, 11, 12, 13, 14]
+    extra = [10, 11, 12, 13, 14]
     student = [task + [ANCHOR, 15, 16, *[QUERY] * CHUNK, 17] for task in tasks]
-    teacher = [task + told + [ANCHOR, 18, 19] for task in tasks]
+    teacher = [task + extra + [ANCHOR, 18, 19] for task in tasks]
     # A question with an image and one without; the first answer begins with the anchor.
     asked = [[1, 2, *image, 20, 21, 22], [1, 2, 23, 24]]
     answer = [[ANCHOR, 25, 26, 27, 28, 29], [30, 31, 29]]

@@ -30,7 +30,7 @@ def prune(large: dict[str, Any], rows: int) -> dict[str, Any]:
     return small
 
 
-def choose(vocabulary: dict[str, int], merges: list[list[str]], room: int) -> tuple[set[str], set[int]]:
+def choose(vocabulary: dict[str, int], merges: list[list[str]], limit: int) -> tuple[set[str], set[int]]:
     """Chooses tokens and ranks of merges to keep: first those that form the query token, then by rank."""
     rank_of = {left + right: rank for rank, (left, right) in reversed(list(enumerate(merges)))}
     tokens = {token for token in vocabulary if len(token) == 1}
@@ -43,7 +43,7 @@ def choose(vocabulary: dict[str, int], merges: list[list[str]], room: int) -> tu
             kept.add(rank_of[token])
             wanted.extend(merges[rank_of[token]])
     for rank, (left, right) in enumerate(merges):
-        if len(tokens) >= room:
+        if len(tokens) >= limit:
             break
         if left in tokens and right in tokens:
             kept.add(rank)

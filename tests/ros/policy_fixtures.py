@@ -19,11 +19,9 @@ LEASE = 7
 FACTS = {"arm": "rm75", "base_frame": "base_link", "tool_frame": "tcp"}
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    """The smallest checkpoint, with random weights, for small cameras."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    command = [str(binaries() / "thinkvla"), "init-checkpoint", "--size", "small", str(folder)]
+def make_checkpoint(folder, *options):
+    """Writes the smallest checkpoint, with random weights, for small cameras; options choose a variant."""
+    command = [str(binaries() / "thinkvla"), "init-checkpoint", "--size", "small", str(folder), *options]
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     contract = yaml.safe_load((folder / "contract.yaml").read_text())
@@ -31,6 +29,12 @@ def checkpoint(tmp_path_factory):
         camera.update(width=WIDTH, height=HEIGHT, rate_hz=RATE_HZ)
     (folder / "contract.yaml").write_text(yaml.safe_dump(contract))
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """The smallest checkpoint."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 @pytest.fixture

@@ -225,7 +225,7 @@ def test_a_second_publisher_is_found_where_the_topic_is_remapped_to(ros, nodes, 
     arm = Arm(ros, nodes.start("arm_node", params={"dry_run": False}, remaps={topic: "elsewhere"}))
     ros.node.create_subscription(kind, "elsewhere", lambda _: None, 1)
     ends = [ros.node.create_publisher(kind, "elsewhere", 1) for _ in range(2)]
-    ros.wait_for(lambda: "found" in (told := arm.refused_to_arm()) and topic in told and "/test" in told, "the refusal")
+    ros.wait_for(lambda: "found" in (answer := arm.refused_to_arm()) and topic in answer and "/test" in answer, "the refusal")
     for end in ends:
         ros.node.destroy_publisher(end)
 

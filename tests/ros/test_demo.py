@@ -60,16 +60,16 @@ def report(folder):
 def test_a_demo_of_the_expert_ends_with_a_report_and_a_picture(ros, nodes):
     running = demo(nodes, "--expert")
     assert running.wait(400) == 0, running.output()
-    said = report(nodes.folder)
-    assert said["driver"] == "expert" and said["success"] and said["weights"] is None
+    written = report(nodes.folder)
+    assert written["driver"] == "expert" and written["success"] and written["weights"] is None
 
 
 @pytest.mark.timeout(600)
 def test_a_demo_shows_the_policy_that_ships_and_says_so_when_it_runs_out_of_time(ros, nodes):
     running = demo(nodes, "--policy-seconds", 3)
     assert running.wait(400) not in (0, None), running.output()
-    said = report(nodes.folder)
-    assert said["driver"] == "policy" and not said["success"] and said["weights"] != "untrained"
+    written = report(nodes.folder)
+    assert written["driver"] == "policy" and not written["success"] and written["weights"] != "untrained"
     assert "the policy did not do the task" in running.output()
 
 

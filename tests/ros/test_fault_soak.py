@@ -52,7 +52,7 @@ class Memory:
     def __init__(self):
         self.lives = {}
 
-    def look(self, processes):
+    def sample(self, processes):
         for process in processes:
             with contextlib.suppress(OSError, StopIteration):
                 lines = Path(f"/proc/{process.popen.pid}/status").read_text().splitlines()
@@ -61,16 +61,16 @@ class Memory:
 
     def drifts(self):
         """Of each life that was long enough: early and late memory (MiB), and whether it grew by too much."""
-        told = []
+        records = []
         for (name, _), life in self.lives.items():
             begun, length = life[0][0], life[-1][0] - life[0][0]
             if length < JUDGED_S:
                 continue
             fifth = lambda n: mean(mib for at, mib in life if n <= 5 * (at - begun) / length <= n + 1)
             early, late = fifth(1), fifth(4)
-            told.append({"node": name, "seconds": round(length), "early_mib": round(early, 2), "late_mib": round(late, 2),
+            records.append({"node": name, "seconds": round(length), "early_mib": round(early, 2), "late_mib": round(late, 2),
                          "ok": late - early <= max(DRIFT * early, DRIFT_MIB)})
-        return told
+        return records
 
 
 class Soak:
@@ -85,7 +85,7 @@ class Soak:
         self.policy = self.launch_policy()
         self.episodes = ros.collect(EpisodeStatus, "/episode_status")
         self.checker = LimitChecker(ros)
-        self.driver, self.seed, self.begun, self.looked = "expert", 0, 0.0, 0.0
+        self.driver, self.seed, self.begun, self.last_sample = "expert", 0, 0.0, 0.0
 
     def start_sim(self):
         return self.nodes.start("sim_node", params={"camera_rate_hz": 5.0, "use_sim_time": True})
@@ -102,12 +102,12 @@ class Soak:
     def commands(self):
         return self.checker.limits.commands
 
-    def look(self):
-        """Looks after what every part of the run needs: memory, and lists that would grow for hours."""
-        if time.monotonic() < self.looked + 5.0:
+    def housekeeping(self):
+        """Samples the memory, and shortens lists that would grow for hours."""
+        if time.monotonic() < self.last_sample + 5.0:
             return
-        self.looked = time.monotonic()
-        self.memory.look([self.sim, self.arm.process, self.policy])
+        self.last_sample = time.monotonic()
+        self.memory.sample([self.sim, self.arm.process, self.policy])
         for messages in (self.arm.statuses, self.arm.events, self.episodes):
             del messages[:-500]
 
@@ -133,7 +133,7 @@ class Soak:
             return False
         before, end = self.commands(), time.monotonic() + 10.0
         while self.commands() < before + 50 and time.monotonic() < end:
-            self.look()
+            self.housekeeping()
             time.sleep(0.05)
         return self.commands() >= before + 50
 
@@ -158,7 +158,7 @@ class Soak:
         """Drives, one episode after the other; returns whether commands flowed to the end."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.look()
+            self.housekeeping()
             over = self.driver == "expert" and self.episodes and self.episodes[-1].expert_done
             lost = self.arm.mode() not in (ArmStatus.HOLDING, ArmStatus.EXECUTING, ArmStatus.BRAKING)
             idle = self.driver == "policy" and self.ros.state("policy_node") != "active"
@@ -270,16 +270,16 @@ FAULTS = (
 )
 
 
-def criteria(soak, memory, told):
+def criteria(soak, memory, records):
     checked, drifts = soak.checker.report(), memory.drifts()
-    none = lambda key: [one["fault"] for one in told if one[key] is None]
+    none = lambda key: [one["fault"] for one in records if one[key] is None]
     died = [process.name for process in (soak.sim, soak.arm.process, soak.policy) if not process.running()]
     longer = [one for one in drifts if not one["ok"]]
     rows = [
         ("no command outside a limit", not checked["broken"], f"{checked['commands']} commands in {checked['motions']} motions, "
          f"broken: {checked['broken'] or 'none'}"),
         ("the arm was driven", checked["commands"] > 10 * SECONDS, f"{checked['commands'] / max(SECONDS, 1.0):.1f} commands a second"),
-        ("every fault had its effect", not none("effect_s"), f"{len(told)} faults, without effect: {none('effect_s') or 'none'}"),
+        ("every fault had its effect", not none("effect_s"), f"{len(records)} faults, without effect: {none('effect_s') or 'none'}"),
         ("the arm went on after every fault", not none("recovered_s"), f"stuck after: {none('recovered_s') or 'none'}"),
         ("no node ended by itself", not died, f"ended: {died or 'none'}"),
         ("memory stays", not longer, f"{len(drifts)} lives of ten minutes or more, growing: {longer or 'none'}"),
@@ -309,23 +309,23 @@ def test_hours_with_a_fault_a_minute_break_no_limit_and_leave_no_state_without_a
     shutil.copytree(checkpoint, folder)
     change(folder, calm)
     change(folder, simulated)
-    memory, told, begun = Memory(), [], time.monotonic()
+    memory, records, begun = Memory(), [], time.monotonic()
     soak = Soak(ros, nodes, policy, folder, memory)
     stuck = soak.recover("expert") is None
     while not stuck and time.monotonic() < begun + SECONDS:
-        fault, driver = FAULTS[len(told) % len(FAULTS)]
+        fault, driver = FAULTS[len(records) % len(FAULTS)]
         if soak.driver != driver:
             stuck = soak.recover(driver) is None
         stuck = stuck or not soak.drive(FAULT_S / 2)
         one = {"fault": fault, "at": round(time.monotonic() - begun, 1), "effect_s": None, "recovered_s": None}
-        told.append(one)
+        records.append(one)
         if not stuck:
             one["effect_s"] = getattr(soak, f"fault_{fault}")()
             one["recovered_s"] = soak.recover(driver)
             stuck = one["recovered_s"] is None
         stuck = stuck or not soak.drive(FAULT_S / 2)
     report = {"seconds": time.monotonic() - begun, "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-              "criteria": criteria(soak, memory, told), "memory": memory.drifts(), "faults": told,
+              "criteria": criteria(soak, memory, records), "memory": memory.drifts(), "faults": records,
               "commands": soak.checker.report()}
     soak.checker.close()
     text = show(report)
@@ -334,5 +334,5 @@ def test_hours_with_a_fault_a_minute_break_no_limit_and_leave_no_state_without_a
         Path(out, "fault_soak.txt").write_text(text + "\n")
     print("\n" + text)
     passed = sum(one["passed"] for one in report["criteria"])
-    print(f"measured: {passed} of {len(report['criteria'])} criteria in {report['seconds']:.0f} s with {len(told)} faults")
+    print(f"measured: {passed} of {len(report['criteria'])} criteria in {report['seconds']:.0f} s with {len(records)} faults")
     assert not stuck and passed == len(report["criteria"]), text + nodes.output()

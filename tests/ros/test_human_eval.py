@@ -8,7 +8,7 @@ from arm_fixtures import start_arm  # noqa: F401
 from std_msgs.msg import String
 from test_finetune import LATCHED, start  # noqa: F401
 
-TOLD = "pick up the red block"
+INSTRUCTION = "pick up the red block"
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def robot(ros, nodes, start, start_arm):
 
 def judge(nodes, start, trials):
     return nodes.start("thinkvla", stdin=subprocess.PIPE, arguments=[
-        "eval", "--robot", "--checkpoint", start, "--instruction", TOLD, "--trials", trials,
+        "eval", "--robot", "--checkpoint", start, "--instruction", INSTRUCTION, "--trials", trials,
         "--trial-seconds", 120, "--out", nodes.folder / "judged"])
 
 
-def answer(ros, judging, said, times, key):
-    ros.wait_for(lambda: judging.output().count(said) >= times, f"{times} x {said!r} in\n{judging.output()}")
+def answer(ros, judging, prompt, times, key):
+    ros.wait_for(lambda: judging.output().count(prompt) >= times, f"{times} x {prompt!r} in\n{judging.output()}")
     judging.popen.stdin.write(f"{key}\n".encode())
     judging.popen.stdin.flush()
 
@@ -37,14 +37,14 @@ def answer(ros, judging, said, times, key):
 @pytest.mark.stalls
 @pytest.mark.timeout(400)
 def test_a_person_judges_a_running_robot_and_goes_on_later(ros, nodes, robot, start):
-    told = ros.collect(String, "/instruction", LATCHED)
+    instructions = ros.collect(String, "/instruction", LATCHED)
     judging = judge(nodes, start, 3)
     answer(ros, judging, "set the scene", 1, "")
     answer(ros, judging, "s: success", 1, "s")
     answer(ros, judging, "set the scene", 2, "")
     answer(ros, judging, "s: success", 2, "")
     answer(ros, judging, "ended by person", 1, "f")
-    ros.wait_for(lambda: told[-1].data == TOLD, "the instruction")
+    ros.wait_for(lambda: instructions[-1].data == INSTRUCTION, "the instruction")
     answer(ros, judging, "set the scene", 3, "q")
     assert judging.wait(60) == 0, judging.output()
     out = nodes.folder / "judged"

@@ -75,15 +75,15 @@ def test_diagnostics_tell_how_long_a_step_of_an_answer_took(ros, active, ask):
 
 def test_chunks_keep_coming_while_an_answer_is_made(ros, active, ask):
     active(replan_steps=1)
-    said, planned = [], []
-    pieces = ros.collect(AnswerPiece, TOPIC, PIECES, stamps=said)
+    stamps, planned = [], []
+    pieces = ros.collect(AnswerPiece, TOPIC, PIECES, stamps=stamps)
     chunks = ros.collect(ActionChunk, "/chunk", 10, stamps=planned)
     ros.wait_for(lambda: chunks, "a chunk")
     answer = ros.result(ask(**LONG), "an answer")
     assert answer.ok and answer.tokens > 100, answer
     ros.wait_for(lambda: pieces[-1].last, "the last piece")
-    between = [stamp for stamp in planned if said[0] < stamp < said[-1]]
-    assert len(between) >= 3, f"{len(pieces)} pieces in {said[-1] - said[0]:.2f} s, chunks between: {len(between)}"
+    between = [stamp for stamp in planned if stamps[0] < stamp < stamps[-1]]
+    assert len(between) >= 3, f"{len(pieces)} pieces in {stamps[-1] - stamps[0]:.2f} s, chunks between: {len(between)}"
 
 
 def test_a_seed_draws_the_same_answer_and_greedy_needs_none(ros, active, ask, world):

@@ -38,13 +38,13 @@ def test_a_malformed_image_is_counted_said_once_and_stops_the_heart(ros, policy,
     assert activate(ros)
     ros.wait_for(lambda: beats, "the heartbeat")
     world.images["top"] = wrong()
-    ros.wait_for(lambda: "camera top: expected an image every" in process.output(), "the heart to stop")
+    ros.wait_for(lambda: "camera top: expected an image every" in process.output(), "the heartbeat to stop")
     ros.wait_for(lambda: count(reports, "unusable_images") > 5, "unusable images in the diagnostics")
     sent = len(beats)
     assert process.output().count("camera top: image ignored") == 1
     assert complaint in process.output()
     world.images["top"] = image("top")
-    ros.wait_for(lambda: len(beats) > sent, "the heart to beat again")
+    ros.wait_for(lambda: len(beats) > sent, "the heartbeat to return")
     assert process.running()
 
 
@@ -122,7 +122,7 @@ def test_a_camera_that_misses_its_own_rate_stops_the_heart_long_before_its_age(r
     ros.wait_for(lambda: "camera wrist: expected an image every" in process.output(), "the reason", deadline_s=4.0)
     sent = len(beats)
     world.silent.clear()
-    ros.wait_for(lambda: len(beats) > sent, "the heart to beat again")
+    ros.wait_for(lambda: len(beats) > sent, "the heartbeat to return")
 
 
 def test_a_frozen_camera_stops_the_heart_only_while_the_arm_moves(ros, policy, world):
@@ -166,7 +166,7 @@ def test_compressed_images_serve_as_well_and_damaged_ones_stop_the_heart(ros, po
     world.images["top"].data = array.array("B", png()[:-40])
     ros.wait_for(lambda: "camera top: image ignored: compressed image: the Png data is damaged" in process.output(),
                  "the damaged image to be named")
-    ros.wait_for(lambda: "the last images could not be decoded" in process.output(), "the heart to stop")
+    ros.wait_for(lambda: "the last images could not be decoded" in process.output(), "the heartbeat to stop")
     assert process.running()
 
 

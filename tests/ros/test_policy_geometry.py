@@ -1,11 +1,8 @@
 """Tests of the geometry latents published as an image, and of other variants of the checkpoint over ROS."""
 
-import subprocess
-
 import pytest
 import yaml
-from conftest import binaries
-from policy_fixtures import HEIGHT, RATE_HZ, WIDTH, checkpoint, policy, robot_file, world  # noqa: F401
+from policy_fixtures import checkpoint, make_checkpoint, policy, robot_file, world  # noqa: F401
 from sensor_msgs.msg import Image
 from thinkvla.msg import ActionChunk
 
@@ -13,19 +10,7 @@ from thinkvla.msg import ActionChunk
 @pytest.fixture
 def make(tmp_path):
     """Returns a function that creates a small checkpoint of a variant, for small cameras."""
-
-    def make(*options):
-        folder = tmp_path / "variant"
-        command = [str(binaries() / "thinkvla"), "init-checkpoint", "--size", "small", str(folder), *options]
-        made = subprocess.run(command, capture_output=True, text=True)
-        assert made.returncode == 0, made.stderr
-        contract = yaml.safe_load((folder / "contract.yaml").read_text())
-        for camera in contract["robot"]["cameras"]:
-            camera.update(width=WIDTH, height=HEIGHT, rate_hz=RATE_HZ)
-        (folder / "contract.yaml").write_text(yaml.safe_dump(contract))
-        return str(folder)
-
-    return make
+    return lambda *options: str(make_checkpoint(tmp_path / "variant", *options))
 
 
 def activate(ros):

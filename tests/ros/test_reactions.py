@@ -25,7 +25,7 @@ def stalled(arm):
     return arm.mode() == ArmStatus.FAULT and any(sign in arm.statuses[-1].reason for sign in STALLED)
 
 
-def tell(what, seconds, note=""):
+def report(what, seconds, note=""):
     ordered = sorted(1e3 * one for one in seconds)
     at = lambda share: ordered[min(len(ordered) - 1, int(share * len(ordered)))]
     print(f"\nmeasured: {what}: n {len(ordered)}, p50 {at(0.5):.1f} ms, p99 {at(0.99):.1f} ms, max {ordered[-1]:.1f} ms{note}")
@@ -84,8 +84,8 @@ def test_a_camera_that_falls_silent_brings_the_arm_to_rest(ros, policy, checkpoi
             arm.arm()
     assert min(hold for hold, _ in taken) < 0.5 * AGE_LIMIT_S, "the camera was lost by its age"
     note = f"; left out, for the machine stood still: {stalls}"
-    tell("last image of a camera → arm_node begins braking", [hold for hold, _ in taken], note)
-    tell("last image of a camera → last command", [rest for _, rest in taken], note)
+    report("last image of a camera → arm_node begins braking", [hold for hold, _ in taken], note)
+    report("last image of a camera → last command", [rest for _, rest in taken], note)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def stops():
     times = {}
     yield times
     for name, seconds in times.items():
-        tell(f"{name} to arm_node, arm moving → first stop at the driver", seconds)
+        report(f"{name} to arm_node, arm moving → first stop at the driver", seconds)
 
 
 @pytest.mark.stalls

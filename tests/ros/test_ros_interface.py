@@ -211,12 +211,12 @@ def test_the_first_moves_of_a_real_arm_are_slow(ros, nodes, tmp_path):
     robot = yaml.safe_load((ROOT / "config" / "robots" / "rm75.yaml").read_text())
     robot["limits"].update(tool_speed_m_s=float(tool_m_s), velocity_rad_s=[float(joint_rad_s)] * 7)
     slow.write_text(yaml.safe_dump(robot))
-    launch, look, arm, move = [[word.replace("/path/to/slow.yaml", str(slow)) for word in words] for words in given]
+    launch, show, arm, move = [[word.replace("/path/to/slow.yaml", str(slow)) for word in words] for words in given]
 
     driver = FakeDriver(ros, joints=[0.0, 0.0, 0.0, math.pi / 2, 0.0, math.pi / 2, 0.0])
     assert launch[:3] == ["ros2", "launch", "thinkvla"]
     running = Arm(ros, nodes.launch(*launch[3:]))
-    _, _, _, node, parameter = look
+    _, _, _, node, parameter = show
     assert ros.get_parameters(node.strip("/"), parameter) == [str(slow)]
     request = filled(SetBool.Request(), arm[-1])
     ros.wait_for(lambda: ros.call(SetBool, arm[3], request).success, "the arm to be armed")

@@ -213,9 +213,9 @@ class Terminal:
 def test_keys_move_the_arm_while_they_are_held_and_the_terminal_is_put_back(ros, robot, teleop):
     terminal = Terminal()
     process = teleop("keyboard", stdin=terminal.node, instructions=["lift the block", "push the box"])
-    told = ros.collect(String, "/instruction", LATCHED)
-    said = lambda words: words in [message.data for message in told]
-    ros.wait_for(lambda: said("lift the block"), "the first instruction")
+    received = ros.collect(String, "/instruction", LATCHED)
+    published = lambda words: words in [message.data for message in received]
+    ros.wait_for(lambda: published("lift the block"), "the first instruction")
     ros.wait_for(terminal.is_raw, "single keys")
     robot.arm()
     start = robot.tool()
@@ -224,9 +224,9 @@ def test_keys_move_the_arm_while_they_are_held_and_the_terminal_is_put_back(ros,
     robot.wait_rest()
     assert away(robot.tool(), let_go) < BRAKED_M
     assert robot.stays_silent()
-    assert not said("push the box")
+    assert not published("push the box")
     terminal.type(b"t")
-    ros.wait_for(lambda: said("push the box"), "the next instruction")
+    ros.wait_for(lambda: published("push the box"), "the next instruction")
     terminal.type(b"h")
     ros.wait_for(lambda: robot.mode() == ArmStatus.MOVING, "the move to home")
     terminal.type(b" ")

@@ -108,10 +108,13 @@ fn what_macos_leaves_beside_recordings_is_passed_over() {
     }
     require_scene(&import.run(&import.path("bag")).unwrap());
     // Given directly, it is named for what it is.
-    let said = import.run(&import.path("bag/._bag_0.mcap")).unwrap_err().to_string();
-    assert!(said.contains("companion file of macOS"), "{said}");
-    let said = import.run(&import.put("empty.mcap", b"")).unwrap_err().to_string();
-    assert!(said.contains("empty.mcap") && said.contains("an empty file"), "{said}");
+    let message = import.run(&import.path("bag/._bag_0.mcap")).unwrap_err().to_string();
+    assert!(message.contains("companion file of macOS"), "{message}");
+    let message = import.run(&import.put("empty.mcap", b"")).unwrap_err().to_string();
+    assert!(
+        message.contains("empty.mcap") && message.contains("an empty file"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn records_with_texts_longer_than_themselves_are_refused_before_memory_is_reserv
         let length = (body.len() as u64).to_le_bytes();
         let bytes = [mcap::MAGIC, &[opcode], &length, &body].concat();
         let error = import.run(&import.put("bag.mcap", &bytes)).unwrap_err().to_string();
-        let said = format!("{record} record: expected 800000000 bytes for its {field}, found 3;");
-        assert!(error.contains(&said), "{error}");
+        let message = format!("{record} record: expected 800000000 bytes for its {field}, found 3;");
+        assert!(error.contains(&message), "{error}");
     }
 }

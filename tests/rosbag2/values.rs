@@ -15,8 +15,8 @@ fn values_that_are_not_finite_are_refused_before_anything_is_written() {
             all.push(joints("/command", at(row), &[("x", x)]));
         }
         let error = import.refusal(&all);
-        let said = format!("bag.mcap: /command: at 0.40 s: expected a finite number for x, found {shown};");
-        assert!(error.contains(&said), "{error}");
+        let expected = format!("bag.mcap: /command: at 0.40 s: expected a finite number for x, found {shown};");
+        assert!(error.contains(&expected), "{error}");
         assert!(!import.path("dataset").exists());
     }
 }

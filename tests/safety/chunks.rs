@@ -109,7 +109,7 @@ fn the_gripper_follows_the_step_under_way_and_only_while_the_arm_does() {
 #[test]
 fn what_is_no_state_and_no_chunk_is_told_and_changes_nothing() {
     let mut rig = moving();
-    let told = rig.events.len();
+    let earlier = rig.events.len();
     rig.supervisor.on_malformed_state("expected 7 joints, found 6", rig.now);
     let refusal = Refusal {
         check: Check::Chunk,
@@ -119,7 +119,7 @@ fn what_is_no_state_and_no_chunk_is_told_and_changes_nothing() {
     rig.run(0.2);
     assert_eq!(rig.mode(), ArmMode::Executing);
     assert_eq!(rig.status().refusals, 1);
-    let [state, chunk] = &rig.events[told..] else {
+    let [state, chunk] = &rig.events[earlier..] else {
         panic!("{:?}", rig.events)
     };
     assert_eq!((state.kind, state.check), (EventKind::Refused, Check::State));
@@ -227,12 +227,12 @@ fn turns_of_the_tool_that_no_arm_can_make_refuse_the_chunk_by_step() {
         let values: Vec<f64> = (0..36)
             .flat_map(|_| {
                 angle += 0.1;
-                let said = if composition == Composition::Sequential {
+                let words = if composition == Composition::Sequential {
                     0.1
                 } else {
                     angle
                 };
-                [0.0, 0.0, 0.0, 0.0, 0.0, said, 1.0]
+                [0.0, 0.0, 0.0, 0.0, 0.0, words, 1.0]
             })
             .collect();
         let mut chunk = rig.chunk(ActionSpace::Ee7, values);

@@ -9,10 +9,10 @@ use super::arm_rig::{Rig, config};
 use super::{braking_delay, moving, start};
 
 /// A change that adds one conflicting node to the graph, and the expected words of the refusal.
-type Crowd = (fn(&mut Graph), &'static str);
+type Conflict = (fn(&mut Graph), &'static str);
 
 /// Every conflict in the graph, on topics of driver generation v2.
-const CROWDS: [Crowd; 8] = [
+const CONFLICTS: [Conflict; 8] = [
     (
         |graph| graph.commanding.push(by(COMMAND_TOPICS[0], &["/rm_control"])),
         "/rm_control",
@@ -72,7 +72,7 @@ fn nothing_is_armed_without_driver_listener_stop_and_being_alone() {
     refused(|graph| graph.stop_is_bool = true, "both");
     refused(|graph| graph.stop_subscribers = 0, "could not be stopped");
     refused(|graph| graph.command_subscribers = 0, "movej_canfd_cmd");
-    for (change, needle) in CROWDS {
+    for (change, needle) in CONFLICTS {
         refused(change, needle);
     }
 }
@@ -85,7 +85,7 @@ fn whoever_joins_an_armed_arm_brakes_and_latches_it() {
         rig.run(0.4);
         rig
     };
-    for (change, needle) in CROWDS {
+    for (change, needle) in CONFLICTS {
         for mut rig in [moving(), named(), Rig::armed()] {
             let mut graph = Graph::of_driver(DriverApi::V2);
             change(&mut graph);

@@ -102,7 +102,7 @@ fn named_moves_need_a_living_state_too() {
     let mut rig = Rig::armed();
     rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
     rig.run(0.4);
-    rig.deaf = true;
+    rig.drop_states = true;
     assert!(braking_delay(&mut rig) <= 0.1);
     assert_eq!(rig.mode(), ArmMode::Fault);
 }

@@ -29,12 +29,12 @@ fn a_dead_policy_is_braked_within_100_ms_then_the_arm_rests_in_silence_and_can_g
 #[test]
 fn a_lost_joint_state_is_braked_within_100_ms_and_latched() {
     let mut rig = moving();
-    rig.deaf = true;
+    rig.drop_states = true;
     let delay = braking_delay(&mut rig);
     assert!(delay <= 0.1, "{delay}");
     assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.has(EventKind::Fault, Check::Fresh));
-    rig.deaf = false;
+    rig.drop_states = false;
     rig.run(0.5);
     assert_eq!(rig.mode(), ArmMode::Fault, "the state's return does not unlatch");
     rig.rearm();
@@ -96,7 +96,7 @@ fn a_clock_that_goes_back_makes_nothing_fresh() {
 #[test]
 fn a_state_that_is_no_number_counts_as_none() {
     let mut rig = moving();
-    rig.deaf = true;
+    rig.drop_states = true;
     for _ in 0..100 {
         rig.supervisor.on_state(Joints::repeat(f64::NAN), rig.now.ros, rig.now);
         rig.tick();

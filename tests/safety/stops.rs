@@ -158,13 +158,13 @@ fn a_stop_that_reaches_nobody_is_not_called_sent() {
         ..Graph::of_driver(DriverApi::V2)
     };
     rig.supervisor.on_graph(gone, rig.now);
-    let answer = rig.supervisor.stop("button", rig.now).unwrap_err();
+    let answer = rig.supervisor.stop("button", rig.now).unwrap_err().to_string();
     assert!(answer.contains("emergency stop"), "{answer}");
     // The missing driver is a fault already, which a stop does not hide.
     assert_eq!(rig.mode(), ArmMode::Fault);
     // If no driver was ever seen, the message type of a stop is unknown.
     let mut unseen = Supervisor::new(config(), StandIn::default(), rig.now);
-    let answer = unseen.stop("button", rig.now).unwrap_err();
+    let answer = unseen.stop("button", rig.now).unwrap_err().to_string();
     assert!(answer.contains("a stop was not sent"), "{answer}");
 }
 
@@ -181,8 +181,8 @@ fn failing() -> Rig {
 
 #[test]
 fn a_fault_on_its_way_cannot_be_talked_away() {
-    type Talk = fn(&mut Rig);
-    let talks: [(&str, Talk); 7] = [
+    type SendCommands = fn(&mut Rig);
+    let talks: [(&str, SendCommands); 7] = [
         ("disarm", |rig| rig.supervisor.disarm(rig.now)),
         ("disarm and arm", |rig| {
             rig.supervisor.disarm(rig.now);
@@ -227,7 +227,7 @@ fn disarming_under_way_is_not_weakened_and_can_still_become_a_fault() {
 
     let mut rig = moving();
     rig.supervisor.disarm(rig.now);
-    rig.deaf = true;
+    rig.drop_states = true;
     rig.tick();
     let mut second = Graph::of_driver(DriverApi::V2);
     second.drivers.push("/sim_node".into());

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::lease::Priority;
 
-use super::{Asked, Happening};
+use super::{Asked, ModelInput};
 
 fn asked() -> impl Strategy<Value = Asked> {
     let scale = prop_oneof![10 => Just(0.01), 4 => Just(0.03), 2 => Just(0.2), 1 => Just(5.0), 1 => Just(0.0)];
@@ -32,8 +32,8 @@ fn asked() -> impl Strategy<Value = Asked> {
         )
 }
 
-pub(super) fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::*;
+pub(super) fn input() -> impl Strategy<Value = ModelInput> {
+    use ModelInput::*;
     prop_oneof![
         12 => (1..25u8).prop_map(Ticks),
         8 => asked().prop_map(Chunk),
@@ -47,7 +47,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Acquire(Priority::Operator)),
         1 => Just(Release),
         2 => prop::bool::weighted(0.7).prop_map(Heartbeat),
-        2 => prop::bool::weighted(0.3).prop_map(Deaf),
+        2 => prop::bool::weighted(0.3).prop_map(DropStates),
         2 => prop::bool::weighted(0.3).prop_map(Frozen),
         2 => prop_oneof![2 => Just(0), 1 => Just(0x100D)].prop_map(Error),
         2 => prop_oneof![3 => Just(1usize), 1 => Just(2), 1 => Just(0)].prop_map(Publishers),

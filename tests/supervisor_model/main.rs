@@ -11,7 +11,7 @@ mod inputs;
 use std::cell::Cell;
 
 use arm_rig::{PERIOD, Rig, config, steps};
-use inputs::happening;
+use inputs::input;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
@@ -28,7 +28,7 @@ const STILL_S: f64 = 0.045;
 
 /// An input of the supervisor, or an event around it.
 #[derive(Debug, Clone, Copy)]
-enum Happening {
+enum ModelInput {
     Ticks(u8),
     Chunk(Asked),
     Move(bool),
@@ -40,7 +40,7 @@ enum Happening {
     Acquire(Priority),
     Release,
     Heartbeat(bool),
-    Deaf(bool),
+    DropStates(bool),
     Frozen(bool),
     Error(u32),
     Publishers(usize),
@@ -139,14 +139,14 @@ impl<'a> Model<'a> {
         // The rig itself asserts that at most one frame leaves in a tick.
         self.rig.tick();
         let now = self.rig.now.steady;
-        if !self.rig.deaf {
+        if !self.rig.drop_states {
             self.states.push((now, self.rig.reported));
         }
         self.states.retain(|(at, _)| now.seconds_since(*at) <= STILL_S);
         let frame = self.rig.sent().get(self.frames).map(|(_, joints)| *joints);
         self.frames = self.rig.sent().len();
         let Some(frame) = frame else {
-            return self.look();
+            return self.check();
         };
         add(&self.tally.frames);
         prop_assert!(before.is_moving(), "a command left while {before}");
@@ -175,14 +175,14 @@ impl<'a> Model<'a> {
                 prop_assert!(share <= 1.02, "{share} of the acceleration limit");
             }
         }
-        self.look()
+        self.check()
     }
 
     /// Checks the events, and compares mode and frames with what the model permits.
-    fn look(&mut self) -> Result<(), TestCaseError> {
-        let told = self.rig.supervisor.event_tally();
-        prop_assert!(!told.contains_key(&(EventKind::Fault, Check::Verify)));
-        let faults = told.iter().filter(|((kind, _), _)| *kind == EventKind::Fault);
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        let events = self.rig.supervisor.event_tally();
+        prop_assert!(!events.contains_key(&(EventKind::Fault, Check::Verify)));
+        let faults = events.iter().filter(|((kind, _), _)| *kind == EventKind::Fault);
         let faults = faults.map(|(_, count)| *count).sum();
         if faults > self.faults {
             self.ending = self.ending.max(Ending::Fault);
@@ -221,43 +221,43 @@ impl<'a> Model<'a> {
         drop(self.rig.supervisor.on_chunk(chunk, self.rig.now));
     }
 
-    fn happen(&mut self, happening: Happening) -> Result<(), TestCaseError> {
+    fn apply(&mut self, input: ModelInput) -> Result<(), TestCaseError> {
         let now = self.rig.now;
         let supervisor = &mut self.rig.supervisor;
-        match happening {
-            Happening::Ticks(count) => {
+        match input {
+            ModelInput::Ticks(count) => {
                 for _ in 0..count {
                     self.tick()?;
                 }
             }
-            Happening::Chunk(asked) => self.chunk(asked),
-            Happening::Move(home) => {
+            ModelInput::Chunk(asked) => self.chunk(asked),
+            ModelInput::Move(home) => {
                 drop(supervisor.move_named(if home { "home" } else { "ready" }, 0.7, self.rig.lease, now))
             }
-            Happening::CancelMove => supervisor.cancel_move(now),
-            Happening::Arm => {
+            ModelInput::CancelMove => supervisor.cancel_move(now),
+            ModelInput::Arm => {
                 let armed = supervisor.arm(now).is_ok();
                 if armed && self.mode == ArmMode::Disarmed {
                     prop_assert_eq!(self.ending, Ending::Disarmed);
                     self.ending = Ending::None;
                 }
             }
-            Happening::Disarm => {
+            ModelInput::Disarm => {
                 supervisor.disarm(now);
                 self.ending = self.ending.max(Ending::Disarmed);
             }
-            Happening::Stop => {
+            ModelInput::Stop => {
                 // Without a driver the stop is not delivered, but the mode changes all the same.
                 let _ = supervisor.stop("button", now);
                 self.ending = self.ending.max(Ending::Stopped);
             }
-            Happening::Reset => {
+            ModelInput::Reset => {
                 if supervisor.reset_fault(now).is_ok() {
                     prop_assert!(matches!(self.mode, ArmMode::Stopped | ArmMode::Fault));
                     self.ending = Ending::Disarmed;
                 }
             }
-            Happening::Acquire(priority) => {
+            ModelInput::Acquire(priority) => {
                 let source = if priority == Priority::Policy {
                     "policy"
                 } else {
@@ -268,12 +268,12 @@ impl<'a> Model<'a> {
                     self.rig.source = source.to_owned();
                 }
             }
-            Happening::Release => drop(supervisor.release_lease(self.rig.lease, now)),
-            Happening::Heartbeat(on) => self.rig.heartbeat = on,
-            Happening::Deaf(on) => self.rig.deaf = on,
-            Happening::Frozen(on) => self.rig.frozen = on,
-            Happening::Error(code) => supervisor.on_driver_errors(ErrorChannel::All, &[code], now),
-            Happening::Publishers(command_publishers) => {
+            ModelInput::Release => drop(supervisor.release_lease(self.rig.lease, now)),
+            ModelInput::Heartbeat(on) => self.rig.heartbeat = on,
+            ModelInput::DropStates(on) => self.rig.drop_states = on,
+            ModelInput::Frozen(on) => self.rig.frozen = on,
+            ModelInput::Error(code) => supervisor.on_driver_errors(ErrorChannel::All, &[code], now),
+            ModelInput::Publishers(command_publishers) => {
                 let mut graph = Graph {
                     command_subscribers: command_publishers.min(1),
                     ..Graph::of_driver(DriverApi::V2)
@@ -284,35 +284,35 @@ impl<'a> Model<'a> {
                 });
                 supervisor.on_graph(graph, now);
             }
-            Happening::Jump(seconds) => self.rig.jump(seconds),
-            Happening::Rate(rate) => self.rig.rate = rate,
-            Happening::Stall(seconds) => {
+            ModelInput::Jump(seconds) => self.rig.jump(seconds),
+            ModelInput::Rate(rate) => self.rig.rate = rate,
+            ModelInput::Stall(seconds) => {
                 self.rig.pass(seconds - PERIOD);
                 // After more than three periods the arm has come to rest by itself.
                 self.resting |= seconds > 3.0 * PERIOD + 1e-9;
                 self.tick()?;
             }
-            Happening::Lag(lag) => self.rig.lag = lag,
-            Happening::Push(rad) => self.rig.joints += Joints::repeat(rad),
-            Happening::Recover => {
-                for happening in [
-                    Happening::Heartbeat(true),
-                    Happening::Deaf(false),
-                    Happening::Frozen(false),
-                    Happening::Lag(0.0),
-                    Happening::Rate(1.0),
-                    Happening::Error(0),
-                    Happening::Publishers(1),
-                    Happening::Acquire(Priority::Policy),
-                    Happening::Ticks(8),
-                    Happening::Reset,
-                    Happening::Arm,
+            ModelInput::Lag(lag) => self.rig.lag = lag,
+            ModelInput::Push(rad) => self.rig.joints += Joints::repeat(rad),
+            ModelInput::Recover => {
+                for input in [
+                    ModelInput::Heartbeat(true),
+                    ModelInput::DropStates(false),
+                    ModelInput::Frozen(false),
+                    ModelInput::Lag(0.0),
+                    ModelInput::Rate(1.0),
+                    ModelInput::Error(0),
+                    ModelInput::Publishers(1),
+                    ModelInput::Acquire(Priority::Policy),
+                    ModelInput::Ticks(8),
+                    ModelInput::Reset,
+                    ModelInput::Arm,
                 ] {
-                    self.happen(happening)?;
+                    self.apply(input)?;
                 }
             }
         }
-        self.look()
+        self.check()
     }
 }
 
@@ -323,13 +323,13 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
         failure_persistence: None,
         ..Config::default()
     });
-    let sequences = prop::collection::vec(happening(), 1..60);
+    let sequences = prop::collection::vec(input(), 1..60);
     let outcome = runner.run(&sequences, |happenings| {
         let mut model = Model::new(&tally);
         // Recovers first, so that sequences are more likely to reach a moving arm.
-        model.happen(Happening::Recover)?;
-        for happening in happenings {
-            model.happen(happening)?;
+        model.apply(ModelInput::Recover)?;
+        for input in happenings {
+            model.apply(input)?;
         }
         Ok(())
     });
@@ -352,9 +352,9 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
 fn the_model_knows_a_still_chunk_that_is_followed() {
     let tally = Tally::default();
     let mut model = Model::new(&tally);
-    model.happen(Happening::Recover).unwrap();
+    model.apply(ModelInput::Recover).unwrap();
     let chunk = model.rig.chunk(ActionSpace::Ee7, steps(5, [0.0; 7]));
     model.rig.supervisor.on_chunk(chunk, model.rig.now).unwrap();
-    model.happen(Happening::Ticks(20)).unwrap();
+    model.apply(ModelInput::Ticks(20)).unwrap();
     assert_eq!((tally.frames.get(), tally.starts.get()), (20, 1));
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use thinkvla::contract::{ActionSpace, Composition, Reference};
+use thinkvla::control::arm::ArmError;
 use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, Event, EventKind};
@@ -25,9 +26,9 @@ pub struct StandIn {
 }
 
 impl Driver for StandIn {
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError> {
         if self.broken {
-            return Err("the publisher is gone".into());
+            return Err(ArmError::Transport("the publisher is gone".into()));
         }
         match command {
             DriverCommand::Joints {
@@ -70,7 +71,7 @@ pub struct Rig {
     /// Whether the driver repeats its last state with fresh stamps.
     pub frozen: bool,
     /// Whether no state arrives.
-    pub deaf: bool,
+    pub drop_states: bool,
     /// Whether the lease holder sends heartbeats at 50 Hz.
     pub heartbeat: bool,
     pub lease: u64,
@@ -115,7 +116,7 @@ impl Rig {
             lag: 0.0,
             goal: joints,
             frozen: false,
-            deaf: false,
+            drop_states: false,
             heartbeat: true,
             lease: 0,
             source: "policy".into(),
@@ -157,10 +158,10 @@ impl Rig {
     pub fn tick(&mut self) {
         self.pass(PERIOD);
         self.ticks += 1;
-        if !self.frozen && !self.deaf {
+        if !self.frozen && !self.drop_states {
             self.reported = self.joints;
         }
-        if !self.deaf {
+        if !self.drop_states {
             self.supervisor.on_state(self.reported, self.now.ros, self.now);
         }
         if self.heartbeat && self.ticks.is_multiple_of(2) {

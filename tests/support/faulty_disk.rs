@@ -63,7 +63,7 @@ impl FaultyDisk {
     }
 
     /// Ends the failure.
-    pub fn mend(&self) {
+    pub fn recover(&self) {
         self.state().left = None;
     }
 

@@ -152,8 +152,8 @@ fn values_without_the_contracts_names_or_units_are_refused() {
             "found values from 1000 to 1000",
         ),
     ] {
-        let said = refused(names, values);
-        assert!(said.contains(needle), "{needle}: {said}");
+        let message = refused(names, values);
+        assert!(message.contains(needle), "{needle}: {message}");
     }
     let (_folder, root) = with_actions(&Value::Null, |at| row(plain, at));
     mixed(&root).unwrap();
@@ -167,7 +167,7 @@ fn states_in_other_units_are_refused() {
         path: root,
         weight: 1.0,
     };
-    let told = |name: &str| {
+    let open_with = |name: &str| {
         let mut contract = sample_dataset::contract();
         let mut of = contract.data.statistics[0].clone();
         of.name = name.into();
@@ -180,10 +180,10 @@ fn states_in_other_units_are_refused() {
         ("gripper", "state gripper: expected a gripper"),
         ("elbow", "expected a value elbow"),
     ] {
-        let said = told(name).unwrap_err();
-        assert!(said.contains(problem), "{name}: {said}");
+        let message = open_with(name).unwrap_err();
+        assert!(message.contains(problem), "{name}: {message}");
     }
-    told("x_error").unwrap();
+    open_with("x_error").unwrap();
 }
 
 #[test]
@@ -204,15 +204,18 @@ fn an_instruction_that_no_prompt_can_hold_ends_a_run_before_its_first_step() {
     for file in std::fs::read_dir(root.join("meta/episodes/chunk-000")).unwrap() {
         exchange(&file.unwrap().path(), &[("tasks", None)]);
     }
-    let said = fixture.open(config, false).err().unwrap();
+    let message = fixture.open(config, false).err().unwrap();
     for episode in 0..3 {
-        assert!(said.contains(&format!("episode {episode}: ")), "{episode}: {said}");
+        assert!(
+            message.contains(&format!("episode {episode}: ")),
+            "{episode}: {message}"
+        );
     }
-    assert!(said.contains("control token <|im_end|>"), "{said}");
+    assert!(message.contains("control token <|im_end|>"), "{message}");
     // The program reports the same, and how it matched the values.
     let output = fixture.command(&[]).env("RUST_LOG", "info").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("episode 2: "), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("episode 2: "), "{message}");
     let table = "action: x = x [0], y = y [1], z = z [2], rx = rx [3], ry = ry [4], rz = rz [5], gripper = gripper [6]";
-    assert!(said.contains(table), "{said}");
+    assert!(message.contains(table), "{message}");
 }

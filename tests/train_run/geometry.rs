@@ -20,7 +20,7 @@ use thinkvla::training::geometry::source::{TargetSource as _, Vggt};
 use thinkvla::training::geometry::store::GeometryTargets;
 
 use super::tiny_run::{RunFixture, bytes, metrics};
-use super::{feed, same, sample_dataset};
+use super::{batch_source, same, sample_dataset};
 
 /// Configuration of a tiny VGGT, whose features are as wide as the tiny checkpoint's geometry latents: 24 channels.
 const TINY: VggtConfig = VggtConfig {
@@ -98,7 +98,7 @@ const ROWS: u64 = 28;
 #[test]
 fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
     let fixture = fixture();
-    let feed_of = || feed(&fixture, |config| config.method.geometry_weight = 0.5);
+    let feed_of = || batch_source(&fixture, |config| config.method.geometry_weight = 0.5);
     let first = feed_of();
     let mut readers = first.readers().unwrap();
     // Enough batches to include every row.
@@ -140,13 +140,13 @@ fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
 fn pictures_that_are_shifted_and_cropped_move_their_targets_and_nothing_else() {
     let fixture = fixture();
     let batch = |shift, crop| {
-        let feed = feed(&fixture, |config| {
+        let batch_source = batch_source(&fixture, |config| {
             config.method.geometry_weight = 0.5;
             (config.data.augment.shift, config.data.augment.crop) = (shift, crop);
             config.data.drop_geometry = 0.5;
         });
-        let mut readers = feed.readers().unwrap();
-        feed.batch(Side::Trained, 3, &mut readers).unwrap()
+        let mut readers = batch_source.readers().unwrap();
+        batch_source.batch(Side::Trained, 3, &mut readers).unwrap()
     };
     let (plain, moved) = (batch(0.0, 0.0), batch(0.2, 0.2));
     assert!(same(&moved, &batch(0.2, 0.2)));

@@ -24,14 +24,14 @@ fn interrupt(fixture: &RunFixture, signal: &str) -> (Option<i32>, String) {
 #[test]
 fn an_interrupted_run_saves_the_step_it_is_at_and_goes_on_from_there() {
     let fixture = RunFixture::new("");
-    let (code, said) = interrupt(&fixture, "-INT");
-    assert_eq!(code, Some(130), "{said}");
+    let (code, message) = interrupt(&fixture, "-INT");
+    assert_eq!(code, Some(130), "{message}");
     let taken = metrics(&fixture.path("out")).len();
     assert!((3..150).contains(&taken), "{taken} steps");
     let expected = format!("interrupted after step {taken} of 150; go on with: thinkvla train ");
     assert!(
-        said.contains(&expected) && said.contains("train.yaml --resume"),
-        "{said}"
+        message.contains(&expected) && message.contains("train.yaml --resume"),
+        "{message}"
     );
     let step = format!("step-{taken:08}");
     assert!(fixture.path("out").join(&step).exists());
@@ -57,8 +57,8 @@ fn an_interrupted_run_saves_the_step_it_is_at_and_goes_on_from_there() {
 /// Asserts that a run saves its current step on this signal, and ends with this exit code.
 fn saves_and_ends(signal: &str, expected: i32) {
     let fixture = RunFixture::new("");
-    let (code, said) = interrupt(&fixture, signal);
-    assert_eq!(code, Some(expected), "{said}");
+    let (code, message) = interrupt(&fixture, signal);
+    assert_eq!(code, Some(expected), "{message}");
     let taken = metrics(&fixture.path("out")).len();
     assert!(fixture.path("out").join(format!("step-{taken:08}")).exists());
 }
@@ -83,11 +83,11 @@ fn a_second_run_into_the_same_directory_is_refused_and_the_first_loses_nothing()
     std::fs::create_dir(&open).unwrap();
     let second = fixture.command(&["--resume", "--max-steps", "9"]).output().unwrap();
     assert!(!second.status.success());
-    let said = String::from_utf8(second.stderr).unwrap();
+    let message = String::from_utf8(second.stderr).unwrap();
     let holder = format!("found process {} (", std::process::id());
     assert!(
-        said.contains("to be the only writer") && said.contains(&holder),
-        "{said}"
+        message.contains("to be the only writer") && message.contains(&holder),
+        "{message}"
     );
     assert!(open.exists());
     first.train(Some(4)).unwrap();

@@ -33,7 +33,7 @@ use thinkvla::model::thinkvla::prompt::Prompter;
 use thinkvla::model::trainable::Selection;
 use thinkvla::training::batch::VlaBatch;
 use thinkvla::training::config::{DatasetShare, TrainingConfig};
-use thinkvla::training::data::loader::{Loader, Turns};
+use thinkvla::training::data::loader::{BatchSequence, Loader};
 use thinkvla::training::data::mixture::Mixture;
 use thinkvla::training::data::vla_batches::{Side, Teachers, VlaBatches, VlaSources};
 use thinkvla::training::geometry::GeometryTeacher;
@@ -163,11 +163,11 @@ fn a_disk_full_at_a_checkpoint_is_named_and_nothing_earlier_is_lost() {
         .arg(&fixture.config)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(
-        said.contains("checkpoint of step 5") && said.contains("File too large"),
-        "{said}"
+        message.contains("checkpoint of step 5") && message.contains("File too large"),
+        "{message}"
     );
     assert!(bytes(&fixture.path("out/step-00000003")) == before);
     assert!(!fixture.path("out/step-00000005").exists());
@@ -206,7 +206,7 @@ fn what_cannot_be_trained_or_resumed_is_refused_by_name() {
     assert!(refused(other, true).contains("seed is not what it was"));
 }
 
-fn feed(fixture: &RunFixture, change: impl FnOnce(&mut TrainingConfig)) -> Arc<VlaBatches> {
+fn batch_source(fixture: &RunFixture, change: impl FnOnce(&mut TrainingConfig)) -> Arc<VlaBatches> {
     let mut config = fixture.load();
     change(&mut config);
     let placement = Placement {
@@ -233,8 +233,8 @@ fn feed(fixture: &RunFixture, change: impl FnOnce(&mut TrainingConfig)) -> Arc<V
     Arc::new(VlaBatches::new(sources, &checkpoint.config).unwrap())
 }
 
-fn all_from(first: u64) -> Turns {
-    Turns { first, every: 1 }
+fn all_from(first: u64) -> BatchSequence {
+    BatchSequence { first, every: 1 }
 }
 
 fn same(a: &VlaBatch, b: &VlaBatch) -> bool {
@@ -248,9 +248,9 @@ fn same(a: &VlaBatch, b: &VlaBatch) -> bool {
 #[test]
 fn batches_do_not_depend_on_threads_nor_on_where_a_run_begins() {
     let fixture = RunFixture::new("");
-    let feed = feed(&fixture, |_| ());
-    let mut one = Loader::start(&feed, all_from(0), 1, 1);
-    let mut three = Loader::start(&feed, all_from(2), 3, 2);
+    let batch_source = batch_source(&fixture, |_| ());
+    let mut one = Loader::start(&batch_source, all_from(0), 1, 1);
+    let mut three = Loader::start(&batch_source, all_from(2), 3, 2);
     let first: Vec<_> = (0..8).map(|_| one.take().unwrap()).collect();
     for batch in &first[2..] {
         assert!(same(batch, &three.take().unwrap()));
@@ -262,11 +262,13 @@ fn batches_do_not_depend_on_threads_nor_on_where_a_run_begins() {
 fn steps_behind_the_end_of_an_episode_count_or_do_not_as_one_says() {
     let fixture = RunFixture::new("");
     let ones = |learn| {
-        let feed = feed(&fixture, |config| {
+        let batch_source = batch_source(&fixture, |config| {
             config.data.learn_padding = learn;
             config.data.batch = 32;
         });
-        let batch = feed.batch(Side::Trained, 0, &mut feed.readers().unwrap()).unwrap();
+        let batch = batch_source
+            .batch(Side::Trained, 0, &mut batch_source.readers().unwrap())
+            .unwrap();
         assert_eq!(batch.actions.size(), [32, 4, 7]);
         f64::try_from(batch.valid.sum(tch::Kind::Double)).unwrap()
     };

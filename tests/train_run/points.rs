@@ -14,7 +14,7 @@ const POINTS: &str = "geometry: {points: true, cache: HERE/cache}\n";
 
 /// Generates frames, each an episode of one row, with their targets in `cache` if one is given.
 fn scenes(fixture: &RunFixture, name: &str, cache: Option<&Path>) {
-    let beside = cache.map(|cache| rendered::writer(cache).unwrap());
+    let row_callback = cache.map(|cache| rendered::writer(cache).unwrap());
     let order = FrameOrder {
         sim: SimConfig::shipped().unwrap(),
         count: 8,
@@ -23,7 +23,7 @@ fn scenes(fixture: &RunFixture, name: &str, cache: Option<&Path>) {
         mix: Mix::default(),
         images: ImageMode::Jpeg(90),
         jobs: 2,
-        beside,
+        row_callback,
     };
     let mut writer = create_dataset(&fixture.path(name), order.images, order.steps).unwrap();
     write(&order, &mut writer, |_, _| ()).unwrap();
@@ -58,12 +58,12 @@ fn a_row_without_its_points_is_named_with_what_writes_them() {
     let fixture = RunFixture::new(POINTS);
     scenes(&fixture, "bare", None);
     let refused = learned(&fixture, "bare", 1).unwrap_err();
-    for said in [
+    for message in [
         "bare: episode ",
         "frame 0",
         "what the rays of these 2 views meet",
         "--geometry",
     ] {
-        assert!(refused.contains(said), "{refused}");
+        assert!(refused.contains(message), "{refused}");
     }
 }

@@ -31,10 +31,10 @@ fn cut_pictures(rows: &Path) {
 fn pictures_that_cannot_be_read_are_named() {
     let fixture = RunFixture::new("");
     cut_pictures(&fixture.path("data/data/chunk-000/file-001.parquet"));
-    let said = fixture.open(fixture.load(), false).err().unwrap();
+    let message = fixture.open(fixture.load(), false).err().unwrap();
     assert!(
-        said.contains("of 3 rows that were looked at, 1 cannot be read") && said.contains("episode 1, frame"),
-        "{said}"
+        message.contains("of 3 rows that were looked at, 1 cannot be read") && message.contains("episode 1, frame"),
+        "{message}"
     );
 }
 
@@ -56,7 +56,7 @@ fn videos_that_are_missing_or_something_else_are_named() {
     .unwrap();
     std::fs::write(videos.join("file-000.mp4"), "").unwrap();
     std::fs::remove_file(videos.join("file-002.mp4")).unwrap();
-    let said = fixture.open(config, false).err().unwrap();
+    let message = fixture.open(config, false).err().unwrap();
     for part in [
         "3 of 6 videos",
         "file-000.mp4: it is an empty file",
@@ -64,7 +64,7 @@ fn videos_that_are_missing_or_something_else_are_named() {
         "`git lfs pull`",
         "file-002.mp4: No such file",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(message.contains(part), "{message}");
     }
 }
 
@@ -85,10 +85,10 @@ fn questions_and_answers_that_cannot_be_learned_from_are_named() {
         let mut rows: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         rows.push(json!({"conversations": row}));
         std::fs::write(&file, Value::Array(rows).to_string()).unwrap();
-        let said = fixture.open(fixture.load(), false).err().unwrap();
+        let message = fixture.open(fixture.load(), false).err().unwrap();
         assert!(
-            said.contains("1 of 14 conversations") && said.contains("row 7") && said.contains(problem),
-            "{said}"
+            message.contains("1 of 14 conversations") && message.contains("row 7") && message.contains(problem),
+            "{message}"
         );
     }
 }
@@ -98,10 +98,10 @@ fn a_disk_without_room_for_the_checkpoints_is_told() {
     let fixture = RunFixture::new("");
     let mut config = fixture.load();
     (config.steps, config.checkpoints.every_steps, config.checkpoints.keep) = (1 << 40, 1, 1 << 40);
-    let said = fixture.open(config.clone(), false).err().unwrap();
+    let message = fixture.open(config.clone(), false).err().unwrap();
     assert!(
-        said.contains("of free space for checkpoints") && said.contains("lower checkpoints.keep"),
-        "{said}"
+        message.contains("of free space for checkpoints") && message.contains("lower checkpoints.keep"),
+        "{message}"
     );
     // Space is required only for as many checkpoints as the run writes.
     config.steps = 2;
@@ -119,9 +119,9 @@ fn instructions_that_make_the_prompt_too_long_are_named_before_the_first_step() 
         fixture.open(fixture.load(), false).map(drop)
     };
     // Lengths of the prompts of the three episodes.
-    let said = open_with(8).unwrap_err();
-    assert!(said.contains("dataset relabel"), "{said}");
-    let found = said.split("expected a prompt of at most 8 tokens, found ").skip(1);
+    let message = open_with(8).unwrap_err();
+    assert!(message.contains("dataset relabel"), "{message}");
+    let found = message.split("expected a prompt of at most 8 tokens, found ").skip(1);
     let lengths: Vec<usize> = found
         .map(|rest| rest.split(';').next().unwrap().parse().unwrap())
         .collect();
@@ -131,10 +131,10 @@ fn instructions_that_make_the_prompt_too_long_are_named_before_the_first_step() 
         .step_by(100)
         .find(|most| open_with(*most).is_ok());
     assert!(fits.is_some(), "{:?}", open_with(4096));
-    let said = open_with(longest - 1).unwrap_err();
+    let message = open_with(longest - 1).unwrap_err();
     let place = lengths.iter().position(|length| *length == longest).unwrap();
     assert!(
-        said.contains(&format!("episode {place}: ")) && said.contains(&format!("found {longest}; use a shorter")),
-        "{said}"
+        message.contains(&format!("episode {place}: ")) && message.contains(&format!("found {longest}; use a shorter")),
+        "{message}"
     );
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use thinkvla::model::checkpoint::{CheckpointOptions, Manifest};
-use thinkvla::training::batch::{Answered, MASKED, VlmBatch};
+use thinkvla::training::batch::{LabelledConversation, MASKED, VlmBatch};
 use thinkvla::training::config::{TextSettings, TextSource};
-use thinkvla::training::data::loader::{Batches, Loader, Turns};
+use thinkvla::training::data::loader::{BatchSequence, Batches, Loader};
 use thinkvla::training::data::text::vlm_batches::VlmBatches;
 use thinkvla::training::data::vla_batches::Side;
 use tokenizers::Tokenizer;
@@ -14,7 +14,7 @@ use tokenizers::Tokenizer;
 use super::tiny_run::questions::SECTION;
 use super::tiny_run::{RunFixture, bytes, metrics};
 
-fn feed(fixture: &RunFixture, sources: Vec<TextSource>) -> Result<VlmBatches, String> {
+fn batch_source(fixture: &RunFixture, sources: Vec<TextSource>) -> Result<VlmBatches, String> {
     let settings = TextSettings {
         sources,
         batch: 8,
@@ -39,13 +39,13 @@ fn source(fixture: &RunFixture, name: &str) -> TextSource {
     }
 }
 
-fn first(feed: &VlmBatches, side: Side) -> Result<VlmBatch, String> {
-    let mut readers = feed.readers().unwrap();
-    feed.batch(side, 0, &mut readers).map_err(|e| e.to_string())
+fn first(batch_source: &VlmBatches, side: Side) -> Result<VlmBatch, String> {
+    let mut readers = batch_source.readers().unwrap();
+    batch_source.batch(side, 0, &mut readers).map_err(|e| e.to_string())
 }
 
 /// Text of the tokens with labels.
-fn learned(fixture: &RunFixture, one: &Answered) -> String {
+fn learned(fixture: &RunFixture, one: &LabelledConversation) -> String {
     let tokenizer = Tokenizer::from_file(fixture.path("start/tokenizer.json")).unwrap();
     let ids = one
         .labels
@@ -59,7 +59,7 @@ fn learned(fixture: &RunFixture, one: &Answered) -> String {
 fn only_what_the_assistant_says_is_learned_through_the_end_of_its_turns() {
     let fixture = RunFixture::new("");
     let batch = first(
-        &feed(&fixture, vec![source(&fixture, "qwen.json")]).unwrap(),
+        &batch_source(&fixture, vec![source(&fixture, "qwen.json")]).unwrap(),
         Side::Trained,
     )
     .unwrap();
@@ -89,7 +89,7 @@ fn answers_about_space_begin_with_the_anchor_and_others_do_not_unless_one_says_s
     let all = |name: &str, anchor| {
         let mut source = source(&fixture, name);
         source.anchor = anchor;
-        let batch = first(&feed(&fixture, vec![source]).unwrap(), Side::Trained).unwrap();
+        let batch = first(&batch_source(&fixture, vec![source]).unwrap(), Side::Trained).unwrap();
         let texts: Vec<String> = batch.conversations.iter().map(|one| learned(&fixture, one)).collect();
         let begun = texts.iter().filter(|text| text.starts_with("<|reasoning_anchor|>"));
         (
@@ -144,11 +144,14 @@ fn rows_of_a_held_out_picture_are_never_trained_on() {
         held_out_share: 0.3,
         ..TextSettings::default()
     };
-    let feed = open(&fixture, &settings).unwrap();
+    let batch_source = open(&fixture, &settings).unwrap();
     // Two of six images are held out.
-    assert_eq!((feed.rows(Side::Trained), feed.rows(Side::HeldOut)), (4, 2));
+    assert_eq!(
+        (batch_source.rows(Side::Trained), batch_source.rows(Side::HeldOut)),
+        (4, 2)
+    );
     let texts = |side| {
-        let conversations = first(&feed, side).unwrap().conversations;
+        let conversations = first(&batch_source, side).unwrap().conversations;
         let texts = conversations.iter().map(|one| learned(&fixture, one));
         texts.collect::<std::collections::BTreeSet<_>>()
     };
@@ -161,9 +164,9 @@ fn rows_of_a_held_out_picture_are_never_trained_on() {
 fn answers_do_not_depend_on_threads_nor_on_where_a_run_begins() {
     let fixture = RunFixture::new("");
     let sources = ["qwen.json", "spatial.jsonl"].map(|name| source(&fixture, name));
-    let feed = Arc::new(feed(&fixture, sources.to_vec()).unwrap());
-    let mut one = Loader::start(&feed, Turns { first: 0, every: 1 }, 1, 1);
-    let mut three = Loader::start(&feed, Turns { first: 2, every: 1 }, 3, 2);
+    let batch_source = Arc::new(batch_source(&fixture, sources.to_vec()).unwrap());
+    let mut one = Loader::start(&batch_source, BatchSequence { first: 0, every: 1 }, 1, 1);
+    let mut three = Loader::start(&batch_source, BatchSequence { first: 2, every: 1 }, 3, 2);
     let all: Vec<VlmBatch> = (0..7).map(|_| one.take().unwrap()).collect();
     for batch in &all[2..] {
         let other = three.take().unwrap();
@@ -180,8 +183,8 @@ fn files_rows_and_pictures_that_cannot_be_used_are_named() {
     let folder = fixture.path("questions");
     let refused = |name: &str, text: &str| {
         std::fs::write(folder.join(name), text).unwrap();
-        feed(&fixture, vec![source(&fixture, name)])
-            .and_then(|feed| first(&feed, Side::Trained))
+        batch_source(&fixture, vec![source(&fixture, name)])
+            .and_then(|batch_source| first(&batch_source, Side::Trained))
             .unwrap_err()
     };
     let row = |image: &str, answer: &str| {
@@ -220,7 +223,7 @@ fn files_rows_and_pictures_that_cannot_be_used_are_named() {
         let error = refused(name, &text);
         assert!(expected.iter().all(|part| error.contains(part)), "{name}: {error}");
     }
-    let missing = feed(&fixture, vec![source(&fixture, "nowhere.json")]).unwrap_err();
+    let missing = batch_source(&fixture, vec![source(&fixture, "nowhere.json")]).unwrap_err();
     assert!(missing.contains("nowhere.json"), "{missing}");
 }
 

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use tch::Tensor;
 use tch::kind::FLOAT_CPU;
 use thinkvla::training::batch::VlaBatch;
-use thinkvla::training::config::settings::{Distill, LearningRates, MethodSettings, OptimiserSettings, ReasoningLoss};
+use thinkvla::training::config::settings::{Distill, MethodSettings, ReasoningLoss};
 use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::Optimiser;
 
-use crate::support::{Recipe, config, objective};
+use crate::support::{Recipe, anchor_at_task_end, config, objective, optimiser_settings};
 
 /// Number of state values where the state is projected.
 const STATE_DIM: i64 = 8;
@@ -107,16 +107,7 @@ fn batch(recipe: &Recipe, objective: &Objective, of: &Ablation) -> VlaBatch {
     let states = (of.added == ["proprio_projector."]).then(|| Tensor::ones([batch.len() as i64, STATE_DIM], FLOAT_CPU));
     batch.state = states;
     if of.task_end {
-        for prompt in batch
-            .student
-            .iter_mut()
-            .chain(batch.teacher.iter_mut().map(|t| &mut t.prompt))
-        {
-            prompt.anchors = vec![prompt.ids.iter().position(|id| *id == 46).unwrap() as i64 - 1];
-        }
-        for (teacher, student) in batch.teacher.iter_mut().zip(&batch.student) {
-            teacher.shared = student.anchors[0] as usize;
-        }
+        anchor_at_task_end(&mut batch);
     }
     batch
 }
@@ -131,16 +122,7 @@ fn each_ablation_trains_what_it_has_and_learns() {
         };
         let objective = objective(&recipe, config(&of.changes), settings);
         let (vla, vlm) = (batch(&recipe, &objective, &of), recipe.vlm(objective.config()));
-        let rates = LearningRates {
-            base: 1e-3,
-            qwen_vl_interface: 1e-3,
-            action_model: 1e-3,
-        };
-        let settings = OptimiserSettings {
-            learning_rates: rates,
-            ..OptimiserSettings::default()
-        };
-        let mut optimiser = Optimiser::new(objective.parameters(), settings).unwrap();
+        let mut optimiser = Optimiser::new(objective.parameters(), optimiser_settings(1e-3)).unwrap();
         let mut totals = Vec::new();
         for step in 0..4 {
             let losses = objective.vla(&vla, &vla.counts().unwrap()).unwrap();

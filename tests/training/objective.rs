@@ -11,7 +11,7 @@ use thinkvla::training::batch::LossCounts;
 use thinkvla::training::config::settings::{Distill, MethodSettings};
 use thinkvla::training::objective::Objective;
 
-use crate::support::{Recipe, built, config, objective, relative, selected};
+use crate::support::{Recipe, anchor_at_task_end, built, config, objective, relative, selected};
 
 fn gradients(objective: &Objective) -> Vec<(String, Option<Tensor>)> {
     let found = objective.parameters().all().iter().map(|one| {
@@ -44,17 +44,7 @@ fn the_teacher_behind_the_shared_beginning_is_the_teacher_that_reads_all() {
             let objective = objective(&recipe, config(&changes), settings);
             let mut batch = recipe.vla(objective.config());
             if place == "task_end" {
-                // The anchor is the last token of the task, and the last of the teacher's text; 46 is the anchor's token.
-                for prompt in batch
-                    .student
-                    .iter_mut()
-                    .chain(batch.teacher.iter_mut().map(|t| &mut t.prompt))
-                {
-                    prompt.anchors = vec![prompt.ids.iter().position(|id| *id == 46).unwrap() as i64 - 1];
-                }
-                for (teacher, student) in batch.teacher.iter_mut().zip(&batch.student) {
-                    teacher.shared = student.anchors[0] as usize;
-                }
+                anchor_at_task_end(&mut batch);
             }
             if distill == Distill::Privileged {
                 for (teacher, student) in batch.teacher.iter_mut().zip(&batch.student) {

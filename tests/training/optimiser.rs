@@ -6,11 +6,11 @@ use tch::{Kind, Tensor};
 use thinkvla::model::error::ModelError;
 use thinkvla::model::layers::parameters::{Parameter, ParameterSource, Role};
 use thinkvla::model::trainable::Selection;
-use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings};
+use thinkvla::training::config::settings::{MethodSettings, OptimiserSettings};
 use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::{GradientNorms, Optimiser};
 
-use crate::support::{Recipe, built, config};
+use crate::support::{Recipe, built, config, optimiser_settings};
 
 /// The recipe's network in another type.
 struct In<'a>(&'a Recipe, Kind);
@@ -34,17 +34,6 @@ fn objective(recipe: &Recipe, kind: Kind) -> Objective {
     )
 }
 
-fn settings(rate: f64) -> OptimiserSettings {
-    OptimiserSettings {
-        learning_rates: LearningRates {
-            base: rate,
-            qwen_vl_interface: rate,
-            action_model: rate,
-        },
-        ..OptimiserSettings::default()
-    }
-}
-
 fn step(objective: &Objective, recipe: &Recipe, optimiser: &mut Optimiser) -> (f64, GradientNorms) {
     let (vla, vlm) = (recipe.vla(objective.config()), recipe.vlm(objective.config()));
     let losses = objective.vla(&vla, &vla.counts().unwrap()).unwrap();
@@ -58,7 +47,7 @@ fn steps_too_small_for_bfloat16_add_up_in_its_masters() {
     let recipe = Recipe::read();
     let objective = objective(&recipe, Kind::BFloat16);
     // A hundredth of the value of bfloat16's last bit at 1.
-    let mut optimiser = Optimiser::new(objective.parameters(), settings(4e-5)).unwrap();
+    let mut optimiser = Optimiser::new(objective.parameters(), optimiser_settings(4e-5)).unwrap();
     let norm = |objective: &Objective| {
         objective
             .parameters()
@@ -90,7 +79,7 @@ fn a_state_put_away_and_taken_up_goes_on_to_the_bit() {
             (0..steps).map(|_| step(objective, &recipe, optimiser).0).collect()
         };
         let whole = objective(&recipe, kind);
-        let mut optimiser = Optimiser::new(whole.parameters(), settings(1e-3)).unwrap();
+        let mut optimiser = Optimiser::new(whole.parameters(), optimiser_settings(1e-3)).unwrap();
         run(&whole, &mut optimiser, 3);
         let weights: Vec<_> = whole
             .parameters()
@@ -104,7 +93,7 @@ fn a_state_put_away_and_taken_up_goes_on_to_the_bit() {
         for (one, weight) in again.parameters().all().iter().zip(&weights) {
             one.tensor.detach().copy_(weight);
         }
-        let mut resumed = Optimiser::new(again.parameters(), settings(1e-3)).unwrap();
+        let mut resumed = Optimiser::new(again.parameters(), optimiser_settings(1e-3)).unwrap();
         resumed.restore(&state).unwrap();
         assert_eq!(run(&again, &mut resumed, 3), losses);
         for (a, b) in whole.parameters().all().iter().zip(again.parameters().all()) {
@@ -124,7 +113,7 @@ fn gradients_are_clipped_by_the_norm_of_all_groups_together() {
     let first = |max_norm: f64| {
         let settings = OptimiserSettings {
             max_norm,
-            ..settings(0.0)
+            ..optimiser_settings(0.0)
         };
         let mut optimiser = Optimiser::new(objective.parameters(), settings).unwrap();
         let norms = step(&objective, &recipe, &mut optimiser).1;
@@ -144,7 +133,7 @@ fn gradients_are_clipped_by_the_norm_of_all_groups_together() {
 fn a_gradient_that_is_no_number_changes_nothing_and_is_named() {
     let recipe = Recipe::read();
     let objective = objective(&recipe, Kind::Float);
-    let mut optimiser = Optimiser::new(objective.parameters(), settings(1e-3)).unwrap();
+    let mut optimiser = Optimiser::new(objective.parameters(), optimiser_settings(1e-3)).unwrap();
     step(&objective, &recipe, &mut optimiser);
     let before: Vec<_> = objective
         .parameters()

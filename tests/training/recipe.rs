@@ -1,10 +1,10 @@
 //! Test against the same recipe in PyTorch: losses, gradients, and five steps of the optimiser, in 64 bits.
 
 use tch::Tensor;
-use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings};
+use thinkvla::training::config::settings::MethodSettings;
 use thinkvla::training::optimiser::Optimiser;
 
-use crate::support::{Recipe, config, objective, relative};
+use crate::support::{Recipe, config, objective, optimiser_settings, relative};
 
 /// Largest relative deviation of a loss or gradient.
 const CLOSE: f64 = 1e-6;
@@ -16,16 +16,7 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
     let recipe = Recipe::read();
     let objective = objective(&recipe, config(&[]), MethodSettings::default());
     let (vla, vlm) = (recipe.vla(objective.config()), recipe.vlm(objective.config()));
-    let rates = LearningRates {
-        base: 1e-3,
-        qwen_vl_interface: 1e-3,
-        action_model: 1e-3,
-    };
-    let settings = OptimiserSettings {
-        learning_rates: rates,
-        ..OptimiserSettings::default()
-    };
-    let mut optimiser = Optimiser::new(objective.parameters(), settings).unwrap();
+    let mut optimiser = Optimiser::new(objective.parameters(), optimiser_settings(1e-3)).unwrap();
     let start: Vec<Tensor> = objective
         .parameters()
         .all()

@@ -12,8 +12,8 @@ use thinkvla::model::layers::parameters::{Init, Parameter, ParameterSource, Role
 use thinkvla::model::thinkvla::network::Network;
 use thinkvla::model::thinkvla::prompt::{Prompt, TeacherPrompt};
 use thinkvla::model::trainable::{Selection, Trainable};
-use thinkvla::training::batch::{Answered, ConditionMask, Pictures, VlaBatch, VlmBatch};
-use thinkvla::training::config::settings::MethodSettings;
+use thinkvla::training::batch::{ConditionMask, LabelledConversation, Pictures, VlaBatch, VlmBatch};
+use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings};
 use thinkvla::training::objective::Objective;
 
 pub fn folder() -> PathBuf {
@@ -140,7 +140,7 @@ impl Recipe {
             pictures: Some(self.pictures("answers")),
             conversations: prompts
                 .zip(labels)
-                .map(|(prompt, labels)| Answered { prompt, labels })
+                .map(|(prompt, labels)| LabelledConversation { prompt, labels })
                 .collect(),
         }
     }
@@ -215,6 +215,32 @@ pub fn built(
     let trainable = Trainable::new(source, selection, 5);
     let network = Network::new(&config, &trainable).unwrap();
     Objective::new(network, trainable.finish().unwrap(), config, settings).unwrap()
+}
+
+/// Default settings with one learning rate for all parts.
+pub fn optimiser_settings(rate: f64) -> OptimiserSettings {
+    OptimiserSettings {
+        learning_rates: LearningRates {
+            base: rate,
+            qwen_vl_interface: rate,
+            action_model: rate,
+        },
+        ..OptimiserSettings::default()
+    }
+}
+
+/// Moves the anchors to the last token of the task, and of the teacher's text; 46 is the anchor's token.
+pub fn anchor_at_task_end(batch: &mut VlaBatch) {
+    for prompt in batch
+        .student
+        .iter_mut()
+        .chain(batch.teacher.iter_mut().map(|t| &mut t.prompt))
+    {
+        prompt.anchors = vec![prompt.ids.iter().position(|id| *id == 46).unwrap() as i64 - 1];
+    }
+    for (teacher, student) in batch.teacher.iter_mut().zip(&batch.student) {
+        teacher.shared = student.anchors[0] as usize;
+    }
 }
 
 /// `‖a - b‖ / ‖b‖`.

@@ -30,8 +30,8 @@ def answer(checkpoint: str) -> dict:
         "patches": inputs["pixel_values"],
         "logits": model.eval()(**inputs).logits,
     }
-    said = {name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for name, tensor in made.items()}
-    return {"model": type(model).__name__, "wrong": sorted(kind for kind, keys in loading.items() if keys), **said}
+    hashes = {name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for name, tensor in made.items()}
+    return {"model": type(model).__name__, "wrong": sorted(kind for kind, keys in loading.items() if keys), **hashes}
 
 
 for directory in sys.argv[1:]:

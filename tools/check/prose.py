@@ -14,8 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Folders whose doc comments are checked; .rs files below them.
 SOURCES = ["benches", "examples", "fuzz/fuzz_targets", "src", "tests"]
-# Pages with exceptions for some words: the record of decisions, and pages that quote other programs or the code.
-OWN_WORDS = {"compatibility.md", "decisions.md", "learning.md", "reliability.md", "safety.md"}
+# Page with exceptions for some words: the record of decisions.
+OWN_WORDS = {"decisions.md"}
 
 # Patterns refused in any sentence, each with what to write instead.
 SENTENCES = [

@@ -88,8 +88,8 @@ def plot(title, found, alone):
     def y(share):
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
 
-    def text(left, top, said, anchor='middle', more=''):
-        return f'<text x="{left:.1f}" y="{top:.1f}" text-anchor="{anchor}"{more}>{said}</text>'
+    def text(left, top, caption, anchor='middle', more=''):
+        return f'<text x="{left:.1f}" y="{top:.1f}" text-anchor="{anchor}"{more}>{caption}</text>'
 
     def line(ends, more):
         return '<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" {}/>'.format(*ends, more)

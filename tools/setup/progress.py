@@ -32,15 +32,15 @@ def main(command):
     if sys.stderr.isatty():
         os.execvp(command[0], command)
     environment = {**os.environ, "CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "120"}
-    begun = said = time.monotonic()
+    begun = reported = time.monotonic()
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as cargo:
         for piece in pieces(cargo.stderr):
             line = ESCAPES.sub("", piece).rstrip()
             now = time.monotonic()
             if bar := BAR.search(line):
                 done, of = int(bar[1]), int(bar[2])
-                if now - said >= EVERY_S:
-                    said = now
+                if now - reported >= EVERY_S:
+                    reported = now
                     compiling = f"; compiling {bar[3]}" if bar[3] else ""
                     print(f"build: {done} of {of} crates, {of - done} left, {now - begun:.0f} s{compiling}", flush=True)
             elif line and not UNSEEN.match(line):

@@ -28,10 +28,10 @@ pub struct Arguments {
     /// Longest answer
     #[arg(long, default_value_t = 128)]
     max_tokens: usize,
-    /// 0 takes the likeliest token at every step; above 0 tokens are drawn, the more freely the higher
+    /// 0 takes the likeliest token at every step; above 0 tokens are drawn, with more variety for higher values
     #[arg(long, default_value_t = 0.0)]
     temperature: f64,
-    /// Draw from so many of the likeliest tokens only
+    /// Draw only from this many of the likeliest tokens
     #[arg(long)]
     top_k: Option<usize>,
     /// Draw from the likeliest tokens that together reach this probability

@@ -14,7 +14,7 @@ use thinkvla::model::init::presets::Preset;
 use thinkvla::model::layers::device::{DeviceChoice, set_threads};
 use thinkvla::stats::percentile;
 
-use super::tell;
+use super::print_line;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -46,10 +46,10 @@ pub struct Arguments {
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
-    /// Run one pass for each line read and answer with its times in JSON, to run by turns with something else; the
+    /// Run one pass for each line read and answer with its times in JSON, to alternate with another program; the
     /// table follows the last line
     #[arg(long, hide = true)]
-    by_turns: bool,
+    alternate: bool,
 }
 
 /// Sizes by name.
@@ -102,8 +102,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for _ in 0..2 {
         workload.pass()?; // warm-up: libtorch initialises itself
     }
-    let passes = match arguments.by_turns {
-        true => by_turns(&mut workload)?,
+    let passes = match arguments.alternate {
+        true => alternate(&mut workload)?,
         false => (0..arguments.passes.max(1))
             .map(|_| workload.pass())
             .collect::<Result<_, _>>()?,
@@ -113,15 +113,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let products = measure(&work, options.compute.kind(), options.device)?;
     let parts = parts(&passes, &products);
     let read = bandwidth(options.device)?;
-    match arguments.json || arguments.by_turns {
-        true => tell(&as_json(&parts, &products, read, peak).to_string()),
+    match arguments.json || arguments.alternate {
+        true => print_line(&as_json(&parts, &products, read, peak).to_string()),
         false => print(&parts, &products, read, peak),
     }
     Ok(())
 }
 
-fn by_turns(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
-    tell("ready");
+fn alternate(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
+    print_line("ready");
     let mut passes = Vec::new();
     for line in std::io::stdin().lock().lines() {
         if line? == "end" {
@@ -129,7 +129,7 @@ fn by_turns(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
         }
         let pass = workload.pass()?;
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        tell(
+        print_line(
             &json!({"vision_ms": ms(pass.vision), "language_ms": ms(pass.language), "head_ms": ms(pass.head)})
                 .to_string(),
         );
@@ -169,8 +169,8 @@ impl Part {
 }
 
 fn print(parts: &[Part], products: &[Timed], read: f64, peak: f64) {
-    tell(&format!("{}\n", Machine::this()));
-    tell("| rows x columns x inner | times | GFLOP/s | ms in all |\n|---|---|---|---|");
+    print_line(&format!("{}\n", Machine::current()));
+    print_line("| rows x columns x inner | times | GFLOP/s | ms in all |\n|---|---|---|---|");
     for timed in products {
         let p = timed.work.product;
         let number = if p.number > 1 {
@@ -178,7 +178,7 @@ fn print(parts: &[Part], products: &[Timed], read: f64, peak: f64) {
         } else {
             String::new()
         };
-        tell(&format!(
+        print_line(&format!(
             "| {number}{} x {} x {} | {} | {:.0} | {:.2} |",
             p.rows,
             p.columns,
@@ -188,17 +188,17 @@ fn print(parts: &[Part], products: &[Timed], read: f64, peak: f64) {
             timed.total_ms()
         ));
     }
-    tell(&format!("\nmemory is read at {read:.1} GB/s\n"));
-    tell("| part | floor [ms] | p50 [ms] | p95 [ms] | p50 / floor |\n|---|---|---|---|---|");
+    print_line(&format!("\nmemory is read at {read:.1} GB/s\n"));
+    print_line("| part | floor [ms] | p50 [ms] | p95 [ms] | p50 / floor |\n|---|---|---|---|---|");
     for part in parts {
         let (p50, p95) = (part.at(50.0), part.at(95.0));
         let (floor, ratio) = match part.floor_ms {
             Some(floor) => (format!("{floor:.2}"), format!("{:.2}", p50 / floor)),
             None => ("–".into(), "–".into()),
         };
-        tell(&format!("| {} | {floor} | {p50:.2} | {p95:.2} | {ratio} |", part.name));
+        print_line(&format!("| {} | {floor} | {p50:.2} | {p95:.2} | {ratio} |", part.name));
     }
-    tell(&format!("\npeak memory {peak:.2} GB"));
+    print_line(&format!("\npeak memory {peak:.2} GB"));
 }
 
 fn as_json(parts: &[Part], products: &[Timed], read: f64, peak: f64) -> Value {
@@ -217,5 +217,5 @@ fn as_json(parts: &[Part], products: &[Timed], read: f64, peak: f64) -> Value {
             (p.name.to_owned(), figures)
         })
         .collect();
-    json!({"machine": Machine::this(), "read_gb_s": read, "peak_gb": peak, "parts": parts, "products": products})
+    json!({"machine": Machine::current(), "read_gb_s": read, "peak_gb": peak, "parts": parts, "products": products})
 }

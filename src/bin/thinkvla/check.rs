@@ -7,7 +7,7 @@ use clap::Args;
 use thinkvla::inspect::check::CheckpointCheck;
 
 use super::foreign::Foreign;
-use super::tell;
+use super::print_line;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Dimension of the action that is meant to be constant, by name; may be repeated
     #[arg(long, value_name = "NAME")]
     allow_constant: Vec<String>,
-    /// Print a line for every tensor: where it is and where it goes
+    /// Print a line for every tensor: its file, name, shape and type
     #[arg(long)]
     coverage: bool,
     #[command(flatten)]
@@ -36,9 +36,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     .run(&arguments.checkpoint);
     if let Some(coverage) = report.coverage.as_ref().filter(|_| arguments.coverage) {
-        tell(coverage);
+        print_line(coverage);
     }
-    tell(&report.to_string());
+    print_line(&report.to_string());
     if !report.failures.is_empty() {
         bail!("{} must not be run", arguments.checkpoint.display());
     }

@@ -27,7 +27,7 @@ pub struct Arguments {
     /// height, container or position
     #[arg(long)]
     task: Task,
-    /// Successful episodes to record; the three variations take turns
+    /// Successful episodes to record; the three variations alternate
     #[arg(long, default_value_t = 100)]
     episodes: usize,
     /// Folder of the dataset, new or empty; out/data/TASK when not given
@@ -75,7 +75,7 @@ impl Images {
 }
 
 /// Attempts made for each episode wanted before giving up.
-const PATIENCE: usize = 2;
+const ATTEMPTS_PER_EPISODE: usize = 2;
 /// Episodes on the contact sheet, one a row, and moments of each.
 const SHEET_EPISODES: usize = 6;
 const SHEET_MOMENTS: usize = 6;
@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arm,
         task: arguments.task,
         images,
-        beside: arguments.targets.open()?,
+        row_callback: arguments.targets.open()?,
     });
     let begun = Instant::now();
     let attempts = record(arguments, &mut writer, &mut collector)?;
@@ -120,8 +120,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .with_context(|| format!("write {}", path.display()))?;
     let sheet = out.join("meta/thinkvla/contact_sheet.png");
     draw(&out, &sheet, arguments.task)?;
-    let told = summary(&report, begun.elapsed().as_secs_f64());
-    super::tell(&format!("{told}\n{}\n{}", path.display(), sheet.display()));
+    let text = summary(&report, begun.elapsed().as_secs_f64());
+    super::print_line(&format!("{text}\n{}\n{}", path.display(), sheet.display()));
     if writer.info().total_episodes < arguments.episodes {
         bail!(
             "expected {} successful episodes, found {} in {} attempts",
@@ -144,7 +144,9 @@ fn record(
         "{msg} {bar:30} {pos}/{len} episodes, {elapsed} + {eta}",
     )?);
     let mut attempts = Vec::new();
-    while writer.info().total_episodes < arguments.episodes && attempts.len() < PATIENCE * arguments.episodes {
+    while writer.info().total_episodes < arguments.episodes
+        && attempts.len() < ATTEMPTS_PER_EPISODE * arguments.episodes
+    {
         let number = attempts.len();
         let (variation, seed) = ((number % 3) as u8, arguments.seed + number as u64);
         let attempt = collector.attempt(writer, variation, seed)?;

@@ -11,7 +11,7 @@ use thinkvla::model::config::Precision;
 use thinkvla::model::init::variant::{CheckpointVariant, FieldChoice};
 
 use super::foreign::Foreign;
-use super::tell;
+use super::print_line;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub struct Arguments {
     /// Layout to write: thinkvla, hf or starvla
     #[arg(long = "to", value_name = "LAYOUT")]
     layout: Format,
-    /// Seed of what the checkpoint did not have
+    /// Seed of weights that the checkpoint did not have
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Reasoning anchors of a new action part
@@ -70,9 +70,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         acts_in,
         notes,
     } = conversion.run(&arguments.from, &arguments.to)?;
-    tell(&format!("wrote {}: {copied} tensors copied", arguments.to.display()));
+    print_line(&format!("wrote {}: {copied} tensors copied", arguments.to.display()));
     if !drawn.is_empty() {
-        tell(&format!(
+        print_line(&format!(
             "drawn from seed {}, untrained: {} tensors of {}",
             arguments.seed,
             drawn.len(),
@@ -81,26 +81,26 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if !dropped.is_empty() {
         let layout = arguments.layout;
-        tell(&format!(
+        print_line(&format!(
             "left out, {layout} has no place for them: {} tensors of {}",
             dropped.len(),
             modules(&dropped)
         ));
     }
     if !rounded.is_empty() {
-        tell(&format!(
+        print_line(&format!(
             "rounded to bfloat16, which costs precision: {} tensors of {}; leave out --dtype to keep them as they are",
             rounded.len(),
             modules(&rounded)
         ));
     }
     if acts_in == Some(Precision::Bfloat16) {
-        tell(&format!(
+        print_line(&format!(
             "the backbone computes in bfloat16{}; use --dtype float32 for all of it, at twice the memory",
             cost(arguments, &options)?
         ));
     }
-    notes.iter().for_each(|note| tell(note));
+    notes.iter().for_each(|note| print_line(note));
     Ok(())
 }
 

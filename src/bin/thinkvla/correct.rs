@@ -26,13 +26,13 @@ pub struct Arguments {
     /// Tasks
     #[arg(long, value_delimiter = ',', default_values_t = Task::ALL)]
     tasks: Vec<Task>,
-    /// Episodes of each task; the variations take turns
+    /// Episodes of each task; the variations alternate
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     episodes: u64,
     /// Seed of the first scene of each task
     #[arg(long, default_value_t = 520_000)]
     seed: u64,
-    /// Times from a picture to the arm having its chunk [ms]; the episodes take turns
+    /// Times from a picture to the arm having its chunk [ms]; episodes alternate between them
     #[arg(long, value_delimiter = ',', default_values_t = [50.0, 100.0, 200.0, 100.0])]
     latency: Vec<f64>,
     /// Steps of a chunk that are executed before the next one is computed; each chunk is a row
@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     let rate = SuccessRate::of(done, u32::try_from(count).unwrap_or(u32::MAX));
-    super::tell(&format!(
+    super::print_line(&format!(
         "{rows} rows of {count} episodes in {:.0} s; the policy succeeded in {} ({:.1} % to {:.1} % with 95 % confidence)\n{}",
         begun.elapsed().as_secs_f64(),
         rate.successes,

@@ -10,10 +10,10 @@ use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::{picture, ros_domain};
 use thinkvla::ros::node::share;
 
-use super::tell;
+use super::print_line;
 
 /// The policy that ships with the package.
-const SHIPPED: &str = "checkpoints/small/model.safetensors";
+const SHIPPED_POLICY: &str = "checkpoints/small/model.safetensors";
 /// File name of weights in a checkpoint.
 const WEIGHTS: &str = "model.safetensors";
 
@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Seed of everything else
     #[arg(long, default_value_t = 2)]
     seed: u64,
-    /// Checkpoint of the policy; the one that ships with the package when none is given
+    /// Checkpoint of the policy; the shipped one when not given
     #[arg(long)]
     checkpoint: Option<PathBuf>,
     /// Let the scripted expert drive instead of a policy
@@ -59,7 +59,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             std::fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
         }
     }
-    tell(&format!("ROS domain {} on this machine alone", domain.id));
+    print_line(&format!("ROS domain {} on this machine alone", domain.id));
     let demo = Demo {
         out: arguments.out.clone(),
         driver: match arguments.expert {
@@ -77,18 +77,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         camera_rate_hz: arguments.camera_rate,
         command_rate_hz: arguments.command_rate,
     };
-    let Finished { value: outcome, ended } = demo.run(tell)?;
+    let Finished { value: outcome, ended } = demo.run(print_line)?;
     std::fs::write(&report, serde_json::to_string_pretty(&outcome.report)?)
         .with_context(|| format!("cannot write {}", report.display()))?;
     picture::save(&outcome, &sheet)?;
     #[cfg(feature = "sim")]
     {
         thinkvla::ros::harness::animation::save(&outcome, &moving)?;
-        tell(&format!("moving:  {}", moving.display()));
+        print_line(&format!("moving:  {}", moving.display()));
     }
-    tell_report(&outcome.report);
-    tell(&format!("picture: {}", sheet.display()));
-    tell(&format!("report:  {}", report.display()));
+    print_report(&outcome.report);
+    print_line(&format!("picture: {}", sheet.display()));
+    print_line(&format!("report:  {}", report.display()));
     let complaints = outcome.report.complaints();
     if !complaints.is_empty() {
         bail!("{}", complaints.join("; "));
@@ -98,7 +98,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Returns the given checkpoint, or the one that ships with the package.
 pub fn checkpoint_or_shipped(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let weights = given.map_or_else(|| share::file(SHIPPED), |directory| directory.join(WEIGHTS));
+    let weights = given.map_or_else(|| share::file(SHIPPED_POLICY), |directory| directory.join(WEIGHTS));
     match weights.parent() {
         Some(directory) if weights.exists() => Ok(directory.to_owned()),
         _ => bail!(
@@ -108,7 +108,7 @@ pub fn checkpoint_or_shipped(given: Option<PathBuf>) -> anyhow::Result<PathBuf> 
     }
 }
 
-fn tell_report(report: &DemoReport) {
+fn print_report(report: &DemoReport) {
     let DrivenEpisode {
         driver,
         success,
@@ -117,7 +117,7 @@ fn tell_report(report: &DemoReport) {
         figures,
         ..
     } = &report.episode;
-    tell(&format!(
+    print_line(&format!(
         "{driver}: {} after {episode_s:.1} s ({detail}); {} chunks, {} commands at {:.2} Hz, {} clamps, {} refusals",
         if *success {
             "did the task"
@@ -131,7 +131,7 @@ fn tell_report(report: &DemoReport) {
         figures.refusals,
     ));
     if let (Some(p50), Some(p95), Some(weights)) = (figures.policy_ms_p50, figures.policy_ms_p95, &report.weights) {
-        tell(&format!(
+        print_line(&format!(
             "policy: {p50:.0} ms a chunk (p50), {p95:.0} ms (p95), weights: {weights}"
         ));
     }

@@ -15,16 +15,16 @@ use thinkvla::model::policy::PolicyOptions;
 pub struct Arguments {
     /// Checkpoint of the policy
     checkpoint: PathBuf,
-    /// Frames for each question
+    /// Frames of each kind
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(2..))]
     frames: u32,
-    /// Seed of the frames; those of trainings must be others
+    /// Seed of the frames; must differ from the seeds of training
     #[arg(long, default_value_t = 990_000)]
     seed: u64,
     /// Threads that render
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Also write what was found to this file, as JSON
+    /// Also write the results to this file, as JSON
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -52,8 +52,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         jobs: usize::from(arguments.jobs),
     };
     let diagnosis = diagnose(&options, |part| tracing::info!("{part}"))?;
-    let (seconds, machine) = (begun.elapsed().as_secs_f64(), Machine::this());
-    super::tell(&format!("{diagnosis}\n{seconds:.0} s. Machine: {machine}."));
+    let (seconds, machine) = (begun.elapsed().as_secs_f64(), Machine::current());
+    super::print_line(&format!("{diagnosis}\n{seconds:.0} s. Machine: {machine}."));
     if let Some(path) = &arguments.out {
         let written = Written {
             diagnosis,

@@ -15,7 +15,7 @@ pub struct Foreign {
     /// Robot of a StarVLA run's dataset_statistics.json
     #[arg(long)]
     tag: Option<String>,
-    /// A contract.yaml, or a directory that has one: the robot of a checkpoint that does not say
+    /// A contract.yaml, or a directory that has one: the robot of a checkpoint that has none
     #[arg(long, value_name = "FILE")]
     robot: Option<PathBuf>,
 }

@@ -23,7 +23,7 @@ const SHEET_COLUMNS: usize = 8;
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folder of the dataset: new, or one of the same seed that was cut off
+    /// Folder of the dataset: new, or an interrupted one of the same seed
     out: PathBuf,
     /// Rows
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -31,13 +31,13 @@ pub struct Arguments {
     /// Seed of layouts, moments and words
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Tasks that are shown being done; pointing has scenes of all tasks
+    /// Tasks that are performed; pointing has scenes of all tasks
     #[arg(long, value_delimiter = ',', default_values_t = Task::ALL)]
     tasks: Vec<Task>,
-    /// Share of frames in which something went wrong: closed on nothing, block pushed or dropped
+    /// Share of frames in which something went wrong: gripper closed on nothing, block pushed or dropped
     #[arg(long, default_value_t = Mix::default().recovery)]
     recovery: f64,
-    /// Share of frames that ask to point at a thing
+    /// Share of frames that ask to point at an object
     #[arg(long, default_value_t = Mix::default().pointing)]
     pointing: f64,
     /// Steps of each chunk, at 10 Hz
@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         },
         images: arguments.images.mode(arguments.quality),
         jobs: usize::from(arguments.jobs),
-        beside: arguments.targets.open()?,
+        row_callback: arguments.targets.open()?,
     };
     order.mix.validate()?;
     let mut writer = create_dataset(&arguments.out, order.images, order.steps)?;
@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let pictures = arguments.out.join("meta/thinkvla/contact_sheet.png");
     sheet.sheet.save(&pictures)?;
     let seconds = begun.elapsed().as_secs_f64();
-    super::tell(&format!(
+    super::print_line(&format!(
         "{made} frames in {seconds:.0} s, {:.1} a second; {} in all\n{}\n{}",
         made as f64 / seconds,
         counts.frames,
@@ -136,11 +136,11 @@ impl Sheet {
             return;
         }
         let pictures = row.frames.iter().flat_map(|frame| &frame.pictures);
-        let said = format!("{}: {}", frame.situation.kind.name(), frame.situation.instruction);
+        let text = format!("{}: {}", frame.situation.kind.name(), frame.situation.instruction);
         for (picture, view) in pictures.zip(View::ALL) {
             let mut image = RgbImage::default();
             if picture.decode(&mut image).is_ok() {
-                let _ = self.sheet.show(&format!("{} {line}", view.name()), &said, &image);
+                let _ = self.sheet.show(&format!("{} {line}", view.name()), &text, &image);
             }
         }
     }

@@ -21,7 +21,7 @@ pub struct Arguments {
     /// Seed of the weights: the same seed gives the same file
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Qwen3's tokenizer.json; the default is what the environment variable THINKVLA_TOKENIZER names
+    /// Qwen3's tokenizer.json; the default is the file in the environment variable THINKVLA_TOKENIZER
     #[arg(long)]
     tokenizer: Option<PathBuf>,
     /// Directory whose contract.yaml describes the robot; the default is the simulated RM75

@@ -7,7 +7,7 @@ use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::{replay as frames, ros_domain};
 
 use super::demo::checkpoint_or_shipped;
-use super::tell;
+use super::print_line;
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub struct Arguments {
     /// Directory of recorded frames and logs
     #[arg(long, default_value = "out/latency")]
     out: PathBuf,
-    /// Checkpoint of the policy; the one that ships with the package when none is given
+    /// Checkpoint of the policy; the shipped one when not given
     #[arg(long)]
     checkpoint: Option<PathBuf>,
     /// Chunks and commands to time
@@ -40,8 +40,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         ends: arguments.ends,
         command_rate_hz: arguments.command_rate,
     }
-    .run(tell)?;
-    tell(&format!("\n{table}"));
+    .run(print_line)?;
+    print_line(&format!("\n{table}"));
     Ok(ended?)
 }
 

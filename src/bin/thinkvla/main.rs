@@ -52,7 +52,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// Log filter unless RUST_LOG is set: subcommands report their end themselves.
-const QUIET: &str = "info,thinkvla::ros::node::runtime=warn";
+const DEFAULT_LOG_FILTER: &str = "info,thinkvla::ros::node::runtime=warn";
 
 /// 3DThinkVLA on a Realman RM75.
 #[derive(Debug, Parser)]
@@ -62,16 +62,16 @@ struct Cli {
     verb: Verb,
 }
 
-/// Verbs of the command line.
+/// Subcommands of the command line.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Ask a checkpoint about images; the answer is printed while it is made
+    /// Ask a checkpoint about images; the answer is printed while it is generated
     #[cfg(feature = "torch")]
     Ask(ask::Arguments),
-    /// Time the network on this machine, without a checkpoint, and compare with what the machine can do
+    /// Time the network on this machine, without a checkpoint, and compare with the lower bound of its matrix products
     #[cfg(feature = "torch")]
     Bench(bench::Arguments),
-    /// Say what a checkpoint is and whether it may be run, before anything moves
+    /// Describe a checkpoint and report every reason not to run it
     #[cfg(feature = "torch")]
     Check(check::Arguments),
     /// Record a dataset of the scripted expert in the simulator, in one process and faster than real time
@@ -80,18 +80,18 @@ enum Verb {
     /// Write a checkpoint in another layout: ours, Hugging Face's or StarVLA's
     #[cfg(feature = "torch")]
     Convert(convert::Arguments),
-    /// Say whether a policy falls short in seeing, in choosing or in acting, on simulated frames that no training has seen
+    /// Measure separately how a policy perceives, chooses objects and acts, on held-out simulated frames
     #[cfg(all(feature = "sim", feature = "torch"))]
     Diagnose(diagnose::Arguments),
-    /// Look at datasets and change them: verify, repair, delete, relabel, merge, split
+    /// Inspect, verify, repair, change and convert datasets
     Dataset(dataset::Arguments),
-    /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
+    /// Run a policy or the scripted expert on the simulated arm, over ROS 2, and write a report and a picture
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
     /// Run a checkpoint in closed loop in the simulator, or compare its chunks with those of a dataset, and report
     #[cfg(feature = "torch")]
     Eval(eval::Arguments),
-    /// Let a policy drive in the simulator, and record what the expert would do next wherever it gets to
+    /// Let a policy drive in the simulator, and record the expert's next chunk in each state
     #[cfg(all(feature = "sim", feature = "torch"))]
     Correct(correct::Arguments),
     /// Record independent moments of simulated episodes, each with the expert's next chunk, to pre-train on
@@ -110,10 +110,10 @@ enum Verb {
     #[cfg(feature = "ros")]
     #[command(hide = true)]
     ReplayFrames(latency::ReplayArguments),
-    /// Compare the network with what the reference makes of a case; exit 1 where it differs, 2 where it cannot be told
+    /// Compare the network with the results of the reference; exit 1 when they differ, 2 when they cannot be compared
     #[cfg(feature = "torch")]
     Parity(parity::Arguments),
-    /// Write questions about simulated scenes, with answers that the physics knows, for `train`'s text stream
+    /// Write questions about simulated scenes, with answers from the physics, for the text stream of `train`
     #[cfg(feature = "sim")]
     Questions(questions::Arguments),
     /// Run the scripted expert or a policy over ROS 2 on many seeds of each task and count successes
@@ -122,7 +122,7 @@ enum Verb {
     /// Run the scripted expert on many seeds of each task in one process, faster than real time
     #[cfg(feature = "sim")]
     Simulate(simulate::Arguments),
-    /// Record two cameras for minutes over ROS 2 and count what is lost
+    /// Record two cameras for minutes over ROS 2 and count lost images
     #[cfg(feature = "ros")]
     Soak(soak::Arguments),
     /// Train a checkpoint on recorded datasets, as a configuration file says
@@ -137,7 +137,7 @@ enum Verb {
 fn main() -> anyhow::Result<ExitCode> {
     #[cfg(feature = "torch")]
     thinkvla::model::layers::device::load_cuda();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -190,6 +190,6 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// Prints a line. Ignores a closed terminal, which is no reason to stop, least of all an arm.
-fn tell(line: &str) {
+fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -9,17 +9,17 @@ use thinkvla::ros::client::lease::{LeaseClient, LeaseRequestError, SourcePriorit
 use thinkvla::ros::client::moves::Moves;
 use thinkvla::ros::node::runtime::Runtime;
 
-use super::tell;
+use super::print_line;
 
 /// Name in leases and heartbeats.
 const SOURCE: &str = "thinkvla move";
 /// Longest wait, after Ctrl-C, for the arm node to report that the arm brakes.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const BRAKING_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Configuration in the arm's file, as home or ready
+    /// Configuration in the arm's file, such as home or ready
     name: String,
     /// Fraction of the velocity limits, above 0 to 1
     #[arg(long, default_value_t = 0.1)]
@@ -57,7 +57,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         cancelled.cancel();
         // The arm node gets the cancellation before the lease ends; if it does not answer, the missing heartbeats brake
         // it.
-        let _ = end.recv_timeout(LAST_WORDS);
+        let _ = end.recv_timeout(BRAKING_REPORT_TIMEOUT);
     });
     let shutdown = runtime.shutdown().clone();
     runtime.tokio().spawn(async move {
@@ -76,6 +76,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     });
     runtime.spin()?;
     let outcome = outcome.try_recv().map_err(|_| anyhow!("interrupted; the arm brakes"))?;
-    tell(&outcome.map_err(|why| anyhow!(why))?);
+    print_line(&outcome.map_err(|why| anyhow!(why))?);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use thinkvla::inspect::parity::{Case, Demand, ParityReport, Subject, compare_vggt};
+use thinkvla::inspect::parity::{Case, ParityReport, ParityTolerance, Subject, compare_vggt};
 use thinkvla::model::checkpoint::Placement;
 use thinkvla::model::config::Precision;
 use thinkvla::model::error::ModelError;
@@ -21,13 +21,13 @@ const COSINE: f64 = 0.999;
 /// Exit code when a tensor deviates too much.
 const OFF: u8 = 1;
 /// Exit code when a case or the checkpoint cannot be used.
-const UNUSABLE: u8 = 2;
+const UNUSABLE_INPUT: u8 = 2;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Arguments {
-    /// Cases: safetensors files of inputs and of what the reference makes of them
+    /// Cases: safetensors files with inputs and the results of the reference
     #[arg(required = true, value_name = "CASE")]
     cases: Vec<PathBuf>,
     /// The cases are of a VGGT aggregator and hold its weights
@@ -87,11 +87,11 @@ impl Network {
         }
     }
 
-    fn compare(&self, path: &Path, demand: Demand) -> Result<ParityReport, ModelError> {
+    fn compare(&self, path: &Path, tolerance: ParityTolerance) -> Result<ParityReport, ModelError> {
         let case = Case::open(path)?;
         match self {
-            Self::Vggt(placement) => compare_vggt(&case, *placement, demand),
-            Self::Backbone(subject) => subject.compare(&case, demand),
+            Self::Vggt(placement) => compare_vggt(&case, *placement, tolerance),
+            Self::Backbone(subject) => subject.compare(&case, tolerance),
         }
     }
 }
@@ -99,17 +99,17 @@ impl Network {
 /// Runs the verb. The exit code is 0 where every tensor is good enough, 1 where one is not, 2 where a case or the
 /// checkpoint cannot be used.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let demand = arguments.demand();
+    let tolerance = arguments.tolerance();
     let network = match Network::load(arguments) {
         Ok(network) => network,
         Err(error) => {
             tracing::error!("{error}");
-            return ExitCode::from(UNUSABLE);
+            return ExitCode::from(UNUSABLE_INPUT);
         }
     };
     let mut worst = 0;
     for path in &arguments.cases {
-        match network.compare(path, demand) {
+        match network.compare(path, tolerance) {
             Ok(report) => {
                 // A closed terminal does not change the exit code.
                 let _ = writeln!(std::io::stdout().lock(), "{}\n{report}", path.display());
@@ -117,7 +117,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             }
             Err(error) => {
                 tracing::error!("{error}");
-                worst = worst.max(UNUSABLE);
+                worst = worst.max(UNUSABLE_INPUT);
             }
         }
     }
@@ -125,17 +125,17 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 impl Arguments {
-    fn demand(&self) -> Demand {
+    fn tolerance(&self) -> ParityTolerance {
         match (self.tol, self.cosine, self.compute) {
-            (None, None, Compute::Float32) => Demand {
+            (None, None, Compute::Float32) => ParityTolerance {
                 deviation: Some(DEVIATION),
                 cosine: None,
             },
-            (None, None, Compute::Bfloat16) => Demand {
+            (None, None, Compute::Bfloat16) => ParityTolerance {
                 deviation: None,
                 cosine: Some(COSINE),
             },
-            (deviation, cosine, _) => Demand { deviation, cosine },
+            (deviation, cosine, _) => ParityTolerance { deviation, cosine },
         }
     }
 }

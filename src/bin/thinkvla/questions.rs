@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     )?);
     let written = write(&sim, &order, &arguments.out, |asked| bar.set_position(asked as u64))?;
     bar.finish_and_clear();
-    super::tell(&format!(
+    super::print_line(&format!(
         "{} questions in {}, {} in {HELD_OUT}, about {} scenes",
         written.trained,
         arguments.out.join(TRAIN).display(),

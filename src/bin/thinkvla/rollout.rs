@@ -9,7 +9,7 @@ use thinkvla::ros::harness::rollout::{Rollout, RolloutDriver, RolloutPolicy, TAS
 use thinkvla::ros::harness::ros_domain;
 use thinkvla::ros::harness::session::Finished;
 
-use super::tell;
+use super::print_line;
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -23,19 +23,19 @@ pub struct Arguments {
     /// First seed
     #[arg(long, default_value_t = 1)]
     first_seed: u64,
-    /// Seeds of each task; the three variations take turns
+    /// Seeds of each task; the three variations alternate
     #[arg(long, default_value_t = 20)]
     seeds: u64,
     /// Commands a second
     #[arg(long, default_value_t = 100.0)]
     command_rate: f64,
-    /// Record what succeeds as a dataset in this folder, through record_node
+    /// Record successful episodes as a dataset in this folder, through record_node
     #[arg(long)]
     record: Option<PathBuf>,
-    /// Rows a second of what is recorded; fewer where the machine renders slowly
+    /// Rows a second of the recording; fewer where the machine renders slowly
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=30), requires = "record")]
     fps: u32,
-    /// The policy that drives; the scripted expert without
+    /// Checkpoint of the policy; the scripted expert when not given
     #[arg(long, conflicts_with = "record")]
     checkpoint: Option<PathBuf>,
     /// Longest episode of a policy [s]
@@ -44,10 +44,10 @@ pub struct Arguments {
     /// Images a second of each camera for a policy
     #[arg(long, default_value_t = 5.0, requires = "checkpoint")]
     camera_rate: f64,
-    /// Fine-tune the checkpoint on this dataset meanwhile, by a finetune_node beside it
+    /// Fine-tune the checkpoint on this dataset at the same time, in a finetune_node
     #[arg(long, requires = "checkpoint")]
     fine_tune: Option<PathBuf>,
-    /// Fail when a task has fewer successes
+    /// Fail when a task has fewer successes than this
     #[arg(long, default_value_t = 0)]
     at_least: u32,
 }
@@ -84,10 +84,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         command_rate_hz: arguments.command_rate,
         driver,
     };
-    let Finished { value: report, ended } = rollout.run(tell)?;
+    let Finished { value: report, ended } = rollout.run(print_line)?;
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    tell(&format!("\n{report}\n\nreport: {}", path.display()));
+    print_line(&format!("\n{report}\n\nreport: {}", path.display()));
     if let Some(short) = report
         .tasks
         .iter()

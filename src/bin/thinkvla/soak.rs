@@ -7,12 +7,12 @@ use thinkvla::ros::harness::ros_domain;
 use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::soak::Soak;
 
-use super::tell;
+use super::print_line;
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Directory of the dataset, the frames shown and the logs
+    /// Directory of the dataset, the replayed frames and the logs
     #[arg(long, default_value = "out/soak")]
     out: PathBuf,
     /// Length of the episode [s]
@@ -31,7 +31,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         time: Duration::from_secs_f64(arguments.seconds),
         rate_hz: arguments.rate,
     };
-    let Finished { value: report, ended } = soak.run(tell)?;
-    tell(&format!("\n{report}"));
+    let Finished { value: report, ended } = soak.run(print_line)?;
+    print_line(&format!("\n{report}"));
     Ok(ended?)
 }

@@ -1,15 +1,15 @@
-//! Geometry targets that subcommands which render write beside their rows.
+//! Argument for the geometry targets that subcommands write for the rows they render.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use thinkvla::sim::collect::Beside;
+use thinkvla::sim::collect::RowCallback;
 
 /// Option for geometry targets.
 #[derive(Debug, Args)]
 pub struct Targets {
-    /// Also write what the pictures show into this geometry.cache of `train`, with geometry.points
+    /// Also write geometry targets of the pictures into this geometry.cache of `train` (geometry.points)
     #[arg(long, value_name = "CACHE")]
     geometry: Option<PathBuf>,
 }
@@ -19,7 +19,7 @@ impl Targets {
     ///
     /// # Errors
     /// When the directory cannot be made, or the program was built without the feature `torch`.
-    pub fn open(&self) -> anyhow::Result<Option<Arc<Beside>>> {
+    pub fn open(&self) -> anyhow::Result<Option<Arc<RowCallback>>> {
         let Some(cache) = &self.geometry else {
             return Ok(None);
         };

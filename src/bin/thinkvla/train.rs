@@ -17,13 +17,13 @@ use thinkvla::training::run::stages;
 pub struct Arguments {
     /// Configuration; config/train/base.yaml states and explains every field
     config: PathBuf,
-    /// End after so many steps in all, before the schedule does
+    /// End after this many steps in all; the schedule stays the same
     #[arg(long)]
     max_steps: Option<u64>,
     /// Directory of checkpoints and metrics, instead of the configuration's
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Go on from the last checkpoint in that directory, if there is one
+    /// Continue from the last checkpoint in that directory, if there is one
     #[arg(long)]
     resume: bool,
 }

@@ -29,7 +29,7 @@ use crate::sim::tasks::EpisodeId;
 use crate::types::Pose;
 
 /// Time over which the tool's velocity is taken as a finite difference (s).
-const MOMENT_S: f64 = 0.001;
+const DIFFERENCE_S: f64 = 0.001;
 
 /// A collection of corrections.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ type Trial = (Vec<Whole>, EpisodeOutcome);
 
 impl Corrections {
     /// Runs all trials with copies of one policy, one thread each, and writes a row for each of their chunks. Rows do
-    /// not depend on the number of copies. Calls `tell` with the outcome and the number of rows of each trial.
+    /// not depend on the number of copies. Calls `progress` with the outcome and the number of rows of each trial.
     ///
     /// # Errors
     /// When the disk refuses, or simulator or network fail.
@@ -77,7 +77,7 @@ impl Corrections {
         &self,
         networks: &mut [SimNetwork],
         writer: &mut DatasetWriter,
-        mut tell: impl FnMut(&EpisodeOutcome, usize),
+        mut progress: impl FnMut(&EpisodeOutcome, usize),
     ) -> Result<(), CorrectionError> {
         let mut files = RowFiles::new(writer);
         in_order(
@@ -87,7 +87,7 @@ impl Corrections {
             |(network, renderer), turn| self.drive(network, renderer, turn),
             |driven| -> Result<(), CorrectionError> {
                 let (rows, outcome) = driven?;
-                tell(&outcome, rows.len());
+                progress(&outcome, rows.len());
                 for row in rows {
                     files.push(row)?;
                 }
@@ -152,14 +152,15 @@ impl Corrections {
         let arm = self.arm.arm.kinematics();
         let tool = |joints| -> Pose { arm.forward(&joints) * offset };
         let (joints, speeds) = (world.joints(), world.joint_velocities());
-        let moved: Vector3<f64> = tool(joints + speeds * MOMENT_S).translation.vector - tool(joints).translation.vector;
+        let moved: Vector3<f64> =
+            tool(joints + speeds * DIFFERENCE_S).translation.vector - tool(joints).translation.vector;
         let touching = world.touching();
         let from = Interrupted {
             tool: status.commanded_pose,
-            velocity: moved / MOMENT_S,
+            velocity: moved / DIFFERENCE_S,
             block: world.object(),
             held: touching.left && touching.right,
-            told: status.gripper,
+            gripper_command: status.gripper,
             opening: world.opening(),
         };
         let path = resume(sim, &moment.episode_world.layout, &from);
@@ -170,7 +171,7 @@ impl Corrections {
         let state = CorrectedState {
             joints: status.measured_joints,
             tool: status.measured_pose,
-            told: status.gripper,
+            gripper_command: status.gripper,
             commanded: [status.commanded_joints, next],
         };
         let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::Picture);

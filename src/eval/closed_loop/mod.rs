@@ -90,7 +90,7 @@ impl EvaluatedPolicy {
 }
 
 impl Evaluation {
-    /// Runs the trials that the folder does not hold yet, and calls `tell` with each; the result covers all that were
+    /// Runs the trials that the folder does not hold yet, and calls `progress` with each; the result covers all that were
     /// asked for. `candidates` are copies of one policy, one for each thread.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Evaluation {
     pub fn run(
         &self,
         candidates: &mut [EvaluatedPolicy],
-        tell: impl Fn(&TrialResult),
+        progress: impl Fn(&TrialResult),
     ) -> Result<Evaluated, EvaluationError> {
         let setting = self.setting(candidates)?;
         let mut journal = TrialJournal::open(&self.out, &setting)?;
@@ -107,7 +107,7 @@ impl Evaluation {
         let mut cost = Cost::default();
         self.make(&missing, candidates, |made| {
             cost += made.cost;
-            tell(&made.result);
+            progress(&made.result);
             Ok(journal.add(&made.result)?)
         })?;
         let asked: Vec<Trial> = self.trials.iter().copied().map(Trial::of).collect();

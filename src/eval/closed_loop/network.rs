@@ -111,11 +111,11 @@ pub(super) struct NetworkPilot<'a> {
     /// Time spent on rendering and network so far.
     pub spent: Cost,
     /// Called at each moment at which a chunk is requested.
-    pub seen: Option<&'a mut Seen<'a>>,
+    pub seen: Option<&'a mut MomentCallback<'a>>,
 }
 
 /// Callback that gets a moment and its pictures.
-pub(super) type Seen<'a> = dyn FnMut(&EpisodeMoment<'_>, &[RgbImage]) -> Result<(), EvaluationError> + 'a;
+pub(super) type MomentCallback<'a> = dyn FnMut(&EpisodeMoment<'_>, &[RgbImage]) -> Result<(), EvaluationError> + 'a;
 
 impl NetworkPilot<'_> {
     fn render(&mut self, moment: &EpisodeMoment<'_>) -> Result<[RgbImage; 2], EvaluationError> {

@@ -13,7 +13,7 @@ use crate::contract::{Filter, Resize};
 use crate::dataset::video::{VideoError, VideoSettings, VideoWriter};
 use crate::eval::trial_sheet::TrialSheet;
 use crate::eval::trials::{Trial, TrialResult};
-use crate::sim::camera::{HEIGHT, Photographer, View, WIDTH};
+use crate::sim::camera::{HEIGHT, SceneRenderer, View, WIDTH};
 use crate::sim::episode::EpisodeMoment;
 use crate::sim::error::SimError;
 use crate::sim::tasks::EpisodeId;
@@ -31,17 +31,17 @@ const SHEET: &str = "trials.png";
 /// Renders the videos of trials one after another.
 #[derive(Default)]
 pub(super) struct Camera {
-    photographer: Option<Photographer>,
+    renderer: Option<SceneRenderer>,
     resizer: Resizer,
 }
 
 impl Camera {
     fn take(&mut self, of: &Snapshot) -> Result<RgbImage, SimError> {
-        let photographer = match &mut self.photographer {
-            Some(photographer) => photographer,
-            none => none.insert(Photographer::new(of)?),
+        let renderer = match &mut self.renderer {
+            Some(renderer) => renderer,
+            none => none.insert(SceneRenderer::new(of)?),
         };
-        let pixels = photographer.render(of, View::Top)?.to_vec();
+        let pixels = renderer.render(of, View::Top)?.to_vec();
         RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| SimError::Render(e.to_string()))
     }
 }

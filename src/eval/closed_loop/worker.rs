@@ -49,7 +49,7 @@ impl<'a> Worker<'a> {
             id,
             scene: SceneOptions::default(),
         };
-        let mut watch = Watch {
+        let mut watch = TrialRecorder {
             meter: SmoothnessMeter::new(evaluation.arm.period()),
             seam: false,
             trial_video: TrialVideo::begin(&mut self.camera, &evaluation.out, id, video)?,
@@ -69,7 +69,7 @@ impl<'a> Worker<'a> {
                 (outcome, pilot.spent)
             }
         };
-        let Watch { meter, trial_video, .. } = watch;
+        let TrialRecorder { meter, trial_video, .. } = watch;
         let film_s = trial_video.end()?.as_secs_f64();
         Ok(FinishedTrial {
             cost: Cost {
@@ -85,14 +85,14 @@ impl<'a> Worker<'a> {
 }
 
 /// Measures and films one trial.
-struct Watch<'a> {
+struct TrialRecorder<'a> {
     meter: SmoothnessMeter,
     /// Whether the next command is the first of a chunk.
     seam: bool,
     trial_video: TrialVideo<'a>,
 }
 
-impl Watch<'_> {
+impl TrialRecorder<'_> {
     fn run_episode(
         &mut self,
         setup: &EpisodeSetup<'_>,

@@ -33,7 +33,7 @@ pub struct ComparedRows {
     pub seed: u64,
 }
 
-/// Compares a policy's chunks with those of a dataset; calls `tell` with every row.
+/// Compares a policy's chunks with those of a dataset; calls `progress` with every row.
 ///
 /// # Errors
 /// When the dataset cannot be read, was recorded for another robot or otherwise than the checkpoint's, or has fewer
@@ -42,7 +42,7 @@ pub fn compare(
     viewer: Viewer,
     dataset: &Path,
     drawn: ComparedRows,
-    mut tell: impl FnMut(&RowResult),
+    mut progress: impl FnMut(&RowResult),
 ) -> Result<OpenLoop, RunError> {
     let share = DatasetShare {
         path: dataset.to_owned(),
@@ -90,7 +90,7 @@ pub fn compare(
             shuffled: show.act(*at, other(&order, number))?,
             recorded: chunk.into_iter().map(f64::from).collect(),
         };
-        tell(&row);
+        progress(&row);
         rows.push(row);
     }
     let composition = mixture.contract().data.composition;

@@ -18,7 +18,7 @@ const MEASURED: Duration = Duration::from_millis(300);
 /// Number of tokens in the product that is timed.
 const ROWS: i64 = 256;
 /// Memory of libtorch, tokenizer and buffers (bytes).
-const BESIDES: f64 = 0.5e9;
+const FIXED_BYTES: f64 = 0.5e9;
 
 /// Inputs of one pass.
 pub(super) struct Work {
@@ -36,7 +36,7 @@ pub(super) fn check(manifest: &Manifest, work: &Work, report: &mut CheckReport) 
     };
     let count: usize = layout.iter().map(Parameter::count).sum();
     report.fact("parameters", format!("{:.1} M", count as f64 / 1e6));
-    let needed = bytes(&layout, manifest.compute) + BESIDES;
+    let needed = bytes(&layout, manifest.compute) + FIXED_BYTES;
     report.fact(
         "memory",
         format!("about {:.1} GB in {}", needed / 1e9, manifest.compute),

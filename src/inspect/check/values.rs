@@ -7,7 +7,7 @@ use crate::model::checkpoint::Manifest;
 use super::CheckReport;
 
 /// Number of failures that are listed; the rest are counted.
-const TOLD: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// Checks every value of every tensor, one tensor after another.
 pub(super) fn check(manifest: &Manifest, report: &mut CheckReport) {
@@ -23,7 +23,7 @@ pub(super) fn check(manifest: &Manifest, report: &mut CheckReport) {
             continue;
         }
         bad += 1;
-        if bad <= TOLD {
+        if bad <= MAX_LISTED {
             let values = stored.shape.iter().product::<usize>();
             report.fail(format!(
                 "values of {key}: expected finite numbers, found {wrong} of {values} NaN or infinite; the training diverged \
@@ -31,8 +31,11 @@ pub(super) fn check(manifest: &Manifest, report: &mut CheckReport) {
             ));
         }
     }
-    if bad > TOLD {
-        report.fail(format!("values of {} more tensors are NaN or infinite", bad - TOLD));
+    if bad > MAX_LISTED {
+        report.fail(format!(
+            "values of {} more tensors are NaN or infinite",
+            bad - MAX_LISTED
+        ));
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::case::{Case, EXPECTED, is_image};
-use super::report::{Demand, Finding, ParityReport, ParityRow};
+use super::report::{Finding, ParityReport, ParityRow, ParityTolerance};
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::{Preprocessor, VisionInput};
 use crate::model::error::ModelError;
@@ -63,7 +63,7 @@ impl Subject {
     ///
     /// # Errors
     /// When the case cannot be used: a tensor or a text is missing, of another type, or invalid.
-    pub fn compare(&self, case: &Case, demand: Demand) -> Result<ParityReport, ModelError> {
+    pub fn compare(&self, case: &Case, tolerance: ParityTolerance) -> Result<ParityReport, ModelError> {
         let names = case.expected(|name| COMPARABLE.contains(&name))?;
         case.check_inputs(is_image)?;
         let tap = names.contains("layer18").then(|| self.tap_block(case)).transpose()?;
@@ -72,22 +72,22 @@ impl Subject {
         for name in COMPARABLE.iter().filter(|name| names.contains(**name)) {
             rows.push(tch::no_grad(|| self.row(case, name, &outcome))?);
         }
-        Ok(ParityReport { rows, demand })
+        Ok(ParityReport { rows, tolerance })
     }
 
     /// Returns the block, from 0, that `expected.layer18` belongs to.
     fn tap_block(&self, case: &Case) -> Result<i64, ModelError> {
         let vision = &self.parts.config.vision_config;
-        let Some(told) = case.metadata().get(TAP_BLOCK) else {
+        let Some(block_text) = case.metadata().get(TAP_BLOCK) else {
             let last = vision.deepstack_visual_indexes.last().copied();
             return last.ok_or_else(|| ModelError::metadata(TAP_BLOCK, "a block of the vision tower", "nothing"));
         };
-        match told.parse() {
+        match block_text.parse() {
             Ok(block) if (0..vision.depth).contains(&block) => Ok(block),
             _ => Err(ModelError::metadata(
                 TAP_BLOCK,
                 format!("a block of the vision tower, 0 to {}", vision.depth - 1),
-                format!("{told:?}"),
+                format!("{block_text:?}"),
             )),
         }
     }

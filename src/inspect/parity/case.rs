@@ -156,14 +156,14 @@ impl Case {
                         images: rest.by_ref().take(count).collect(),
                     });
                 }
-                let told: usize = messages.len();
+                let texts: usize = messages.len();
                 let given: usize = messages.iter().map(|message| message.images.len()).sum();
-                let counted = self.counted(told);
+                let counted = self.counted(texts);
                 if given == total && counted == total {
                     return Ok(messages);
                 }
                 Err(self.refuse(format!(
-                    "expected the counts images.0 … of {told} texts to add up to the {total} images, found {counted}"
+                    "expected the counts images.0 … of {texts} texts to add up to the {total} images, found {counted}"
                 )))
             }
         }

@@ -9,5 +9,5 @@ mod vggt;
 
 pub use backbone::Subject;
 pub use case::Case;
-pub use report::{Demand, Finding, ParityReport, ParityRow};
+pub use report::{Finding, ParityReport, ParityRow, ParityTolerance};
 pub use vggt::compare_vggt;

@@ -6,7 +6,7 @@ use tch::{Kind, TchError, Tensor};
 
 /// Tolerances of floating-point tensors; integers must always be equal.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Demand {
+pub struct ParityTolerance {
     /// Largest absolute deviation of a value.
     pub deviation: Option<f64>,
     /// Smallest cosine between the two flattened tensors.
@@ -95,13 +95,13 @@ impl Finding {
     }
 
     /// Reports whether the result is within the tolerances.
-    pub fn meets(&self, demand: Demand) -> bool {
+    pub fn meets(&self, tolerance: ParityTolerance) -> bool {
         match self {
             // Written such that NaN never passes.
             Self::Values { deviation, cosine } => {
                 deviation.is_finite()
-                    && demand.deviation.is_none_or(|largest| *deviation <= largest)
-                    && demand.cosine.is_none_or(|smallest| *cosine >= smallest)
+                    && tolerance.deviation.is_none_or(|largest| *deviation <= largest)
+                    && tolerance.cosine.is_none_or(|smallest| *cosine >= smallest)
             }
             Self::Numbers { differing } => *differing == 0,
             Self::Shape { .. } => false,
@@ -115,20 +115,20 @@ pub struct ParityReport {
     /// One row per tensor, in the order of comparison.
     pub rows: Vec<ParityRow>,
     /// Tolerances.
-    pub demand: Demand,
+    pub tolerance: ParityTolerance,
 }
 
 impl ParityReport {
     /// Reports whether every tensor passes; an empty report does not.
     pub fn passed(&self) -> bool {
-        !self.rows.is_empty() && self.rows.iter().all(|row| row.finding.meets(self.demand))
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.finding.meets(self.tolerance))
     }
 }
 
 impl fmt::Display for ParityReport {
     /// Writes a table with a line for each tensor and one for the tolerances.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<[String; 5]> = self.rows.iter().map(|row| cells(row, self.demand)).collect();
+        let lines: Vec<[String; 5]> = self.rows.iter().map(|row| cells(row, self.tolerance)).collect();
         let header = ["tensor", "shape", "deviation", "cosine", ""].map(str::to_owned);
         let width = |column: usize| {
             let of = |line: &[String; 5]| line.get(column).map_or(0, |cell| cell.chars().count());
@@ -141,12 +141,12 @@ impl fmt::Display for ParityReport {
             let text = format!("{tensor:first$}  {shape:second$}  {deviation:>third$}  {cosine:>fourth$}  {verdict}");
             writeln!(f, "{}", text.trim_end())?;
         }
-        let good = self.rows.iter().filter(|row| row.finding.meets(self.demand)).count();
-        write!(f, "{good} of {} tensors {}", self.rows.len(), self.demand)
+        let good = self.rows.iter().filter(|row| row.finding.meets(self.tolerance)).count();
+        write!(f, "{good} of {} tensors {}", self.rows.len(), self.tolerance)
     }
 }
 
-impl fmt::Display for Demand {
+impl fmt::Display for ParityTolerance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.deviation, self.cosine) {
             (Some(deviation), Some(cosine)) => write!(f, "within {deviation:.1e} and of cosine {cosine} at least"),
@@ -157,12 +157,12 @@ impl fmt::Display for Demand {
     }
 }
 
-fn cells(row: &ParityRow, demand: Demand) -> [String; 5] {
+fn cells(row: &ParityRow, tolerance: ParityTolerance) -> [String; 5] {
     let shape = |shape: &[i64]| {
         let sides: Vec<_> = shape.iter().map(i64::to_string).collect();
         sides.join("x")
     };
-    let good = row.finding.meets(demand);
+    let good = row.finding.meets(tolerance);
     let (deviation, cosine, verdict) = match &row.finding {
         Finding::Values { deviation, cosine } => (format!("{deviation:.2e}"), format!("{cosine:.6}"), String::new()),
         Finding::Numbers { differing: 0 } => ("equal".into(), "-".into(), String::new()),
@@ -177,7 +177,7 @@ fn cells(row: &ParityRow, demand: Demand) -> [String; 5] {
 mod tests {
     use super::*;
 
-    const CLOSE: Demand = Demand {
+    const CLOSE: ParityTolerance = ParityTolerance {
         deviation: Some(1e-4),
         cosine: None,
     };
@@ -205,14 +205,14 @@ mod tests {
     fn what_is_not_a_number_never_passes() {
         let ours = Tensor::from_slice(&[f32::NAN, 1.0]);
         let finding = Finding::of_values(&ours, &ours).unwrap();
-        for demand in [
+        for tolerance in [
             CLOSE,
-            Demand {
+            ParityTolerance {
                 deviation: None,
                 cosine: None,
             },
         ] {
-            assert!(!finding.meets(demand));
+            assert!(!finding.meets(tolerance));
         }
     }
 
@@ -220,7 +220,7 @@ mod tests {
     fn nothing_compared_is_not_a_pass() {
         let report = ParityReport {
             rows: Vec::new(),
-            demand: CLOSE,
+            tolerance: CLOSE,
         };
         assert!(!report.passed());
     }
@@ -230,7 +230,7 @@ mod tests {
         let (ours, expected) = (Tensor::from_slice(&[1i64, 2, 3]), Tensor::from_slice(&[1i64, 2, 4]));
         let finding = Finding::of_numbers(&ours, &expected).unwrap();
         assert_eq!(finding, Finding::Numbers { differing: 1 });
-        let lax = Demand {
+        let lax = ParityTolerance {
             deviation: Some(10.0),
             cosine: None,
         };
@@ -241,12 +241,12 @@ mod tests {
     #[test]
     fn zero_tensors_are_alike_only_if_both_are_zero() {
         let (zero, one) = (Tensor::from_slice(&[0.0f32]), Tensor::from_slice(&[1.0f32]));
-        let demand = Demand {
+        let tolerance = ParityTolerance {
             deviation: None,
             cosine: Some(0.999),
         };
-        assert!(Finding::of_values(&zero, &zero).unwrap().meets(demand));
-        assert!(!Finding::of_values(&zero, &one).unwrap().meets(demand));
+        assert!(Finding::of_values(&zero, &zero).unwrap().meets(tolerance));
+        assert!(!Finding::of_values(&zero, &one).unwrap().meets(tolerance));
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
                 ),
                 row("expected.layer18", Finding::Shape { found: vec![4] }),
             ],
-            demand: CLOSE,
+            tolerance: CLOSE,
         };
         insta::assert_snapshot!(report.to_string(), @r"
         tensor              shape  deviation    cosine

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::case::{Case, EXPECTED};
-use super::report::{Demand, Finding, ParityReport, ParityRow};
+use super::report::{Finding, ParityReport, ParityRow, ParityTolerance};
 use crate::model::checkpoint::Placement;
 use crate::model::error::ModelError;
 use crate::model::vggt::{self, Features, Layers, target};
@@ -13,14 +13,14 @@ const IMAGES: &str = "input.images";
 
 /// Outputs of the aggregator that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum ComparedOutputs {
     DinoPatchTokens,
     Layer(usize),
     Last,
     LastResized([i64; 2]),
 }
 
-impl Wanted {
+impl ComparedOutputs {
     fn of(name: &str) -> Option<Self> {
         match name {
             "dino_patch_tokens" => Some(Self::DinoPatchTokens),
@@ -53,8 +53,8 @@ impl Wanted {
 ///
 /// # Errors
 /// When the case cannot be used: a tensor is missing, extra or of another type, or its sizes are invalid.
-pub fn compare_vggt(case: &Case, placement: Placement, demand: Demand) -> Result<ParityReport, ModelError> {
-    let names = case.expected(|name| Wanted::of(name).is_some())?;
+pub fn compare_vggt(case: &Case, placement: Placement, tolerance: ParityTolerance) -> Result<ParityReport, ModelError> {
+    let names = case.expected(|name| ComparedOutputs::of(name).is_some())?;
     case.check_inputs(|key| key == IMAGES)?;
     let images = case.values(IMAGES)?;
     let aggregator = vggt::load(case.path(), placement)?;
@@ -63,7 +63,7 @@ pub fn compare_vggt(case: &Case, placement: Placement, demand: Demand) -> Result
     for name in names {
         let key = format!("{EXPECTED}{name}");
         let expected = case.values(&key)?;
-        let ours = match Wanted::of(&name) {
+        let ours = match ComparedOutputs::of(&name) {
             Some(wanted) => wanted.take(&features)?,
             None => None,
         };
@@ -77,5 +77,5 @@ pub fn compare_vggt(case: &Case, placement: Placement, demand: Demand) -> Result
             finding: Finding::of_values(&ours, &expected)?,
         });
     }
-    Ok(ParityReport { rows, demand })
+    Ok(ParityReport { rows, tolerance })
 }

@@ -16,7 +16,7 @@ const POOL_BYTES: i64 = 256 << 20;
 const LARGEST_POOL: i64 = 24;
 /// Smallest number of repetitions and smallest duration of the measurement of a product.
 const REPEATS: usize = 12;
-const LONG_ENOUGH: Duration = Duration::from_millis(60);
+const MIN_MEASURED_TIME: Duration = Duration::from_millis(60);
 /// Memory read to measure the bandwidth (bytes), far larger than any cache.
 const BANDWIDTH_BYTES: i64 = 512 << 20;
 
@@ -102,7 +102,7 @@ fn median_ms<T>(
     let (mut times, start) = (Vec::new(), Instant::now());
     while let Some(turn) = turns
         .next()
-        .filter(|_| times.len() < REPEATS || start.elapsed() < LONG_ENOUGH)
+        .filter(|_| times.len() < REPEATS || start.elapsed() < MIN_MEASURED_TIME)
     {
         finish(device);
         let begin = Instant::now();

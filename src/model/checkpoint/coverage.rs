@@ -13,7 +13,7 @@ use crate::model::layers::parameters::Parameter;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     /// Tensors that fit, in the network's order.
-    pub used: Vec<Used>,
+    pub used: Vec<MatchedTensor>,
     /// Tensors of the files, by our keys, that are not read and need not be.
     pub unused: Vec<String>,
     /// One line for each tensor that is missing, extra, of the wrong shape or of the wrong type.
@@ -22,7 +22,7 @@ pub struct Coverage {
 
 /// A tensor that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
+pub struct MatchedTensor {
     /// Our key.
     pub key: String,
     /// Name in the file.
@@ -63,10 +63,10 @@ impl Coverage {
     }
 }
 
-fn used(parameter: &Parameter, files: &WeightFiles) -> Result<Used, TensorProblem> {
+fn used(parameter: &Parameter, files: &WeightFiles) -> Result<MatchedTensor, TensorProblem> {
     let found = fitting(parameter, files)?;
     let file = found.path.file_name().unwrap_or_default();
-    Ok(Used {
+    Ok(MatchedTensor {
         key: parameter.key.clone(),
         stored: files.naming().stored(&parameter.key),
         file: file.to_string_lossy().into_owned(),

@@ -9,7 +9,7 @@ use tokenizers::Tokenizer;
 
 use super::coverage::Coverage;
 use super::processor::ImageBounds;
-use super::weights::{CheckpointPart, INDEX, Taking, WeightFiles, Weights};
+use super::weights::{CheckpointPart, INDEX, TensorSelection, WeightFiles, Weights};
 use super::{CheckpointOptions, Placement, WEIGHTS, huggingface, ours, starvla};
 use crate::contract::{Contract, DimensionStatistics};
 use crate::files;
@@ -238,7 +238,7 @@ impl Manifest {
     }
 
     fn weights(&self, placement: Placement, part: CheckpointPart) -> Weights<'_> {
-        let taking = Taking {
+        let taking = TensorSelection {
             backbone: placement.compute.unwrap_or(self.compute).kind(),
             device: placement.device,
             tied: self.qwen3_vl.tie_word_embeddings,

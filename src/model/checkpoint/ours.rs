@@ -56,11 +56,11 @@ pub(super) fn check_contract(config: &Config, contract: &Contract) -> Result<(),
             "text without statistics",
         ));
     }
-    let told = contract.data.state.len() as i64;
-    if ours.proprio == Proprio::Projected && ours.state_dim != told {
+    let dimensions = contract.data.state.len() as i64;
+    if ours.proprio == Proprio::Projected && ours.state_dim != dimensions {
         return Err(ModelError::config(
             "thinkvla.state_dim",
-            format!("{told}, the number of statistics in data.state of contract.yaml"),
+            format!("{dimensions}, the number of statistics in data.state of contract.yaml"),
             ours.state_dim,
         ));
     }

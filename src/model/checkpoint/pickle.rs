@@ -6,7 +6,7 @@ use super::WEIGHTS;
 use crate::model::error::ModelError;
 
 /// File name of a Hugging Face directory.
-pub const OF_HUGGING_FACE: &str = "pytorch_model.bin";
+pub const HUGGING_FACE_PICKLE: &str = "pytorch_model.bin";
 
 /// First byte of a pickle outside of an archive.
 pub const BEGINNING: u8 = 0x80;

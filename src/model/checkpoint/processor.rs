@@ -31,13 +31,13 @@ const BICUBIC: i64 = 3;
 /// Image preprocessing of a directory, from one or both files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocessing {
-    said: OfFile,
-    also: Option<OfFile>,
+    first: FileFields,
+    also: Option<FileFields>,
 }
 
 /// Fields of one file.
 #[derive(Debug, Clone, PartialEq)]
-struct OfFile {
+struct FileFields {
     name: &'static str,
     fields: Fields,
 }
@@ -123,14 +123,14 @@ impl Preprocessing {
     pub fn load(directory: &Path) -> Result<Self, ModelError> {
         let path = directory.join(PREPROCESSOR);
         let older = match path.exists() {
-            true => Some(OfFile {
+            true => Some(FileFields {
                 name: PREPROCESSOR,
                 fields: json::read(&path, files::CONFIGURATION)?,
             }),
             false => None,
         };
         let newer = match part(directory, IMAGES)? {
-            Some(fields) => Some(OfFile {
+            Some(fields) => Some(FileFields {
                 name: PROCESSOR,
                 fields: serde_json::from_value(fields)
                     .map_err(|e| ModelError::read(&directory.join(PROCESSOR), format!("{IMAGES}: {e}")))?,
@@ -139,7 +139,7 @@ impl Preprocessing {
         };
         let mut found = older.into_iter().chain(newer);
         match (found.next(), found.next()) {
-            (Some(said), also) => Ok(Self { said, also }),
+            (Some(first), also) => Ok(Self { first, also }),
             (None, _) => Err(ModelError::read(
                 &path,
                 format!("it does not exist, and there is no {PROCESSOR} with an {IMAGES} either"),
@@ -162,7 +162,7 @@ impl Preprocessing {
     /// # Errors
     /// Names the field that does not fit.
     pub fn bounds(&self, vision: &VisionConfig) -> Result<ImageBounds, ModelError> {
-        let bounds = self.said.bounds(vision)?;
+        let bounds = self.first.bounds(vision)?;
         let Some(also) = &self.also else {
             return Ok(bounds);
         };
@@ -171,13 +171,13 @@ impl Preprocessing {
             true => Ok(bounds),
             false => Err(also.refuse(format!(
                 "expected {} to {} px, as {} says, found {} to {}; remove the file that is wrong",
-                bounds.min_pixels, bounds.max_pixels, self.said.name, other.min_pixels, other.max_pixels
+                bounds.min_pixels, bounds.max_pixels, self.first.name, other.min_pixels, other.max_pixels
             ))),
         }
     }
 }
 
-impl OfFile {
+impl FileFields {
     fn bounds(&self, vision: &VisionConfig) -> Result<ImageBounds, ModelError> {
         self.check(vision)?;
         self.area()

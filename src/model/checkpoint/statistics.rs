@@ -16,11 +16,11 @@ pub const STATISTICS: &str = "dataset_statistics.json";
 /// Statistics of robots, by tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct DatasetStatistics(pub BTreeMap<String, OfTag>);
+pub struct DatasetStatistics(pub BTreeMap<String, RobotStatistics>);
 
 /// Statistics of one robot's data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OfTag {
+pub struct RobotStatistics {
     /// Statistics of the actions.
     pub action: Columns,
     /// Statistics of the robot's state.
@@ -104,7 +104,11 @@ impl DatasetStatistics {
     ///
     /// # Errors
     /// When there is no such tag, or several and none is given; names the tags.
-    pub fn choose<'a>(&'a self, directory: &Path, tag: Option<&str>) -> Result<(&'a str, &'a OfTag), ModelError> {
+    pub fn choose<'a>(
+        &'a self,
+        directory: &Path,
+        tag: Option<&str>,
+    ) -> Result<(&'a str, &'a RobotStatistics), ModelError> {
         let tags = || self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let refuse = |expected: &str, found: &str| {
             let message = format!("expected {expected}, found {found}; choose one with --tag");

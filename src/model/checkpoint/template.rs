@@ -15,7 +15,7 @@ use crate::model::json;
 const OLDER: &str = "chat_template.json";
 
 /// Limit of the steps of a template; the released one takes about a thousand.
-const FUEL: u64 = 100_000;
+const MAX_TEMPLATE_STEPS: u64 = 100_000;
 
 /// Test case of the template: two images and a text, then the assistant's turn.
 const QUESTION: &str = "What is it?";
@@ -105,7 +105,7 @@ fn check_text(template: &str) -> Result<(), TemplateError> {
     // The reference sets the same options.
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(|e| TemplateError::Syntax(e.to_string()))?);
-    environment.set_fuel(Some(FUEL));
+    environment.set_fuel(Some(MAX_TEMPLATE_STEPS));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     let content = vec![
         context! { type => "image", image => "a.png" },

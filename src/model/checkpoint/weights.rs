@@ -34,7 +34,7 @@ pub const TEXT_HEAD: &str = "lm_head.weight";
 const STARVLA_PREFIX: &str = "qwen_vl_interface.model.";
 
 /// Number of bytes hashed or copied between two releases of mapped pages.
-const AT_ONCE: usize = 64 << 20;
+const BYTES_PER_RELEASE: usize = 64 << 20;
 
 /// Naming convention of the stored tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,10 +100,10 @@ impl WeightFiles {
         if single.exists() || !index.exists() {
             let mut pickled = pickle::of_directory(directory);
             return match (single.exists(), pickled.pop()) {
-                (false, Some(last)) if !directory.join(pickle::OF_HUGGING_FACE).exists() => {
+                (false, Some(last)) if !directory.join(pickle::HUGGING_FACE_PICKLE).exists() => {
                     Err(pickle::refuse(&last, "its name is that of a pickle"))
                 }
-                (false, Some(_)) => Self::of_files(&[directory.join(pickle::OF_HUGGING_FACE)], naming),
+                (false, Some(_)) => Self::of_files(&[directory.join(pickle::HUGGING_FACE_PICKLE)], naming),
                 _ => Self::of_files(&[single], naming),
             };
         }
@@ -229,9 +229,9 @@ impl WeightFiles {
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
         for file in &self.files {
-            for (chunk, at) in file.map.chunks(AT_ONCE).zip(0..) {
+            for (chunk, at) in file.map.chunks(BYTES_PER_RELEASE).zip(0..) {
                 hash.update(chunk);
-                sys::release(&file.map, at * AT_ONCE, chunk.len());
+                sys::release(&file.map, at * BYTES_PER_RELEASE, chunk.len());
             }
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
@@ -240,7 +240,7 @@ impl WeightFiles {
 
 /// Settings for reading tensors from files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taking {
+pub struct TensorSelection {
     /// Type of the backbone's tensors.
     pub backbone: Kind,
     /// Device of all tensors.
@@ -262,7 +262,7 @@ pub enum CheckpointPart {
 #[derive(Debug)]
 pub struct Weights<'a> {
     files: &'a WeightFiles,
-    taking: Taking,
+    taking: TensorSelection,
     part: CheckpointPart,
     /// Seed for tensors that the files lack, where they may be drawn.
     filled_up: Option<u64>,
@@ -272,7 +272,7 @@ pub struct Weights<'a> {
 
 impl<'a> Weights<'a> {
     /// Takes tensors from `files`.
-    pub fn new(files: &'a WeightFiles, taking: Taking) -> Self {
+    pub fn new(files: &'a WeightFiles, taking: TensorSelection) -> Self {
         Self {
             files,
             taking,
@@ -348,7 +348,11 @@ impl<'a> Weights<'a> {
         };
         let tensor = Tensor::f_empty(shape, (kind, self.taking.device))?;
         let values = tensor.f_view([-1])?;
-        for (part, start) in stored.data.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
+        for (part, start) in stored
+            .data
+            .chunks(BYTES_PER_RELEASE)
+            .zip((0..).step_by(BYTES_PER_RELEASE))
+        {
             let count = (part.len() / size) as i64;
             let part_values = Tensor::f_from_data_size(part, &[count], stored_kind)?;
             values

@@ -102,14 +102,14 @@ pub struct TextConfig {
     /// Longest sequence.
     pub max_position_embeddings: i64,
     /// Whether the text head is tied to the embedding.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub tie_word_embeddings: bool,
     /// Whether the attention's projections have biases; never in Qwen3.
     #[serde(default)]
     pub attention_bias: bool,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 

@@ -30,7 +30,7 @@ pub struct RopeScaling {
 
 /// Fields of both spellings; a file has those of one.
 #[derive(Deserialize)]
-struct AsWritten {
+struct RopeFields {
     rope_theta: Option<f64>,
     rope_scaling: Option<Parameters>,
     rope_parameters: Option<Map<String, Value>>,
@@ -117,11 +117,11 @@ pub enum RopeError {
     },
 }
 
-impl TryFrom<AsWritten> for Rope {
+impl TryFrom<RopeFields> for Rope {
     type Error = RopeError;
 
-    fn try_from(written: AsWritten) -> Result<Self, RopeError> {
-        let AsWritten {
+    fn try_from(written: RopeFields) -> Result<Self, RopeError> {
+        let RopeFields {
             rope_theta,
             rope_scaling,
             rope_parameters,
@@ -132,8 +132,8 @@ impl TryFrom<AsWritten> for Rope {
         let newer = rope_parameters.map(|parameters| in_every_layer(parameters, rope_theta));
         match (older.transpose()?, newer.transpose()?) {
             (Some(older), Some(newer)) if older != newer => Err(RopeError::Contradiction {
-                expected: older.told(),
-                found: newer.told(),
+                expected: older.description(),
+                found: newer.description(),
             }),
             (Some(rope), _) | (None, Some(rope)) => Ok(rope),
             (None, None) => Err(RopeError::Neither),
@@ -143,7 +143,7 @@ impl TryFrom<AsWritten> for Rope {
 
 impl Rope {
     /// Describes the parameters for messages.
-    fn told(&self) -> String {
+    fn description(&self) -> String {
         let RopeScaling {
             rope_type,
             mrope_interleaved,
@@ -194,8 +194,8 @@ fn in_every_layer(parameters: Map<String, Value>, theta_beside: Option<f64>) -> 
                 return Err(RopeError::Layers {
                     kind,
                     other: other.clone(),
-                    expected: same.told(),
-                    found: rope.told(),
+                    expected: same.description(),
+                    found: rope.description(),
                 });
             }
             Some(_) => {}

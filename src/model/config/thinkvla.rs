@@ -83,7 +83,7 @@ pub struct ReasoningConfig {
     pub read_at: ReadAt,
     /// Whether an adapter computes the latent from the state; otherwise the state itself is the latent, and there is no
     /// teacher.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub adapter: bool,
     /// Point at which the anchors' states are read, if it differs from the other states'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ pub enum ReadAt {
     TaskEnd,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 

@@ -76,21 +76,21 @@ impl Conversation {
         for turn in turns {
             match turn {
                 ConversationTurn::User(parts) => {
-                    let mut said = String::new();
+                    let mut content = String::new();
                     for part in parts {
                         match part {
                             UserPart::Image => {
-                                said += &prompt::image_text(unseen.next().map_or(&[], std::slice::from_ref))
+                                content += &prompt::image_text(unseen.next().map_or(&[], std::slice::from_ref))
                             }
                             UserPart::Text(text) => {
                                 self.check(text)?;
-                                said += text;
+                                content += text;
                             }
                         }
                     }
                     ids.extend(encode(
                         self.tokenizer(),
-                        &format!("<|im_start|>user\n{said}<|im_end|>\n"),
+                        &format!("<|im_start|>user\n{content}<|im_end|>\n"),
                     )?);
                 }
                 ConversationTurn::Assistant(text) => {

@@ -97,7 +97,7 @@ impl TokenSampler {
                 "the network's logits are not numbers; its weights are damaged or overflow this compute type".into(),
             ));
         }
-        self.punish(&mut candidates, seen);
+        self.penalise(&mut candidates, seen);
         let chosen = if self.sampling.temperature == 0.0 {
             likeliest(&candidates)
         } else {
@@ -108,7 +108,7 @@ impl TokenSampler {
         Ok(chosen.map_or(0, |id| id as i64))
     }
 
-    fn punish(&self, candidates: &mut [Candidate], seen: &[i64]) {
+    fn penalise(&self, candidates: &mut [Candidate], seen: &[i64]) {
         let penalty = self.sampling.repetition_penalty as f32;
         if penalty == 1.0 {
             return;

@@ -228,9 +228,9 @@ pub(crate) mod testing {
 
     /// Tensors by key; a missing one fails the test.
     #[derive(Debug, Default)]
-    pub struct Given(BTreeMap<String, Vec<f32>>);
+    pub struct TensorFixture(BTreeMap<String, Vec<f32>>);
 
-    impl Given {
+    impl TensorFixture {
         /// Creates a source from values in row-major order.
         pub fn of(tensors: &[(&str, &[f32])]) -> Self {
             let owned = |(key, values): &(&str, &[f32])| ((*key).to_owned(), values.to_vec());
@@ -238,7 +238,7 @@ pub(crate) mod testing {
         }
     }
 
-    impl ParameterSource for Given {
+    impl ParameterSource for TensorFixture {
         fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
             let values = self.0.get(&parameter.key).expect(&parameter.key);
             Ok(Tensor::from_slice(values).reshape(&parameter.shape))

@@ -70,8 +70,8 @@ impl LayerCache {
                 // Allocates a block beyond the present need, because the answer comes token by token.
                 self.capacity = (length / BLOCK + 2) * BLOCK;
                 Stored {
-                    keys: roomier(keys, self.capacity, earlier.as_ref().map(|s| &s.keys), self.length)?,
-                    values: roomier(values, self.capacity, earlier.as_ref().map(|s| &s.values), self.length)?,
+                    keys: with_capacity(keys, self.capacity, earlier.as_ref().map(|s| &s.keys), self.length)?,
+                    values: with_capacity(values, self.capacity, earlier.as_ref().map(|s| &s.values), self.length)?,
                 }
             }
         };
@@ -88,7 +88,7 @@ impl LayerCache {
 }
 
 /// Returns a tensor like `one`, with capacity for `capacity` tokens and the first `length` tokens of `earlier`.
-fn roomier(one: &Tensor, capacity: i64, earlier: Option<&Tensor>, length: i64) -> Result<Tensor, TchError> {
+fn with_capacity(one: &Tensor, capacity: i64, earlier: Option<&Tensor>, length: i64) -> Result<Tensor, TchError> {
     let (batch, heads, _, head) = one.size4()?;
     let larger = Tensor::f_empty([batch, heads, capacity, head], (one.f_kind()?, one.device()))?;
     if let Some(earlier) = earlier {

@@ -96,13 +96,13 @@ impl Projector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::layers::parameters::testing::Given;
+    use crate::model::layers::parameters::testing::TensorFixture;
 
     /// GELU(2) and GELU(-1) from the normal distribution's table.
     const GELU: [f64; 2] = [1.954_499_7, -0.158_655_25];
 
     fn latent(place: AdapterNorm) -> Vec<f32> {
-        let given = Given::of(&[
+        let given = TensorFixture::of(&[
             ("fc1.weight", &[2.0, 0.0, 0.0, 1.0]),
             ("fc1.bias", &[0.0, 0.0]),
             ("fc2.weight", &[1.0, 0.0, 0.0, 1.0]),

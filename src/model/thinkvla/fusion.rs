@@ -123,12 +123,12 @@ impl AnchorAttention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::layers::parameters::testing::Given;
+    use crate::model::layers::parameters::testing::TensorFixture;
 
     const QUERIES: [f32; 4] = [1.0, 2.0, -1.0, 0.5];
 
     /// Returns what is added to two queries of two channels, computed by hand: (rows added, channels), row major.
-    fn added(kind: Fusion, given: &Given, anchors: &[f32]) -> Vec<f32> {
+    fn added(kind: Fusion, given: &TensorFixture, anchors: &[f32]) -> Vec<f32> {
         let fusion = ReasoningFusion::new(&Scope::new(given), kind, 2).unwrap();
         let queries = Tensor::from_slice(&QUERIES).reshape([1, 2, 2]);
         let reasoning = Tensor::from_slice(anchors).reshape([1, -1, 2]);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn addition_averages_over_the_anchors() {
-        let given = Given::of(&projector());
+        let given = TensorFixture::of(&projector());
         near(
             &added(Fusion::Add, &given, &[1.0, -1.0]),
             &[0.1 * GELU[1], 1.0 + 0.1 * GELU[0]],
@@ -175,7 +175,7 @@ mod tests {
         // second.
         tensors.push(("reason_gate.weight", &[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
         tensors.push(("reason_gate.bias", &[0.0, -1.0]));
-        let found = added(Fusion::Gate, &Given::of(&tensors), &[1.0, -1.0]);
+        let found = added(Fusion::Gate, &TensorFixture::of(&tensors), &[1.0, -1.0]);
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let [first, second] = [0.1 * GELU[1], 1.0 + 0.1 * GELU[0]];
         let gated = sigmoid(second - 1.0) * second;
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn cross_attention_adds_what_the_anchor_finds_in_the_queries() {
         let identity: &[f32] = &[1.0, 0.0, 0.0, 1.0];
-        let given = Given::of(&[
+        let given = TensorFixture::of(&[
             ("reason_attn.q_proj.weight", identity),
             ("reason_attn.k_proj.weight", identity),
             ("reason_attn.v_proj.weight", identity),

@@ -140,11 +140,11 @@ impl AttentionPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::layers::parameters::testing::Given;
+    use crate::model::layers::parameters::testing::TensorFixture;
 
     const SIZE: PoolSize = PoolSize { width: 2, tokens: 2 };
 
-    fn pool(kind: GeoPool, given: &Given) -> Pool {
+    fn pool(kind: GeoPool, given: &TensorFixture) -> Pool {
         Pool::new(Scope::new(given).at("geo_pool"), kind, SIZE).unwrap()
     }
 
@@ -166,14 +166,14 @@ mod tests {
 
     #[test]
     fn mean_and_maximum_are_over_the_patches_of_each_sequence_alone() {
-        let none = Given::default();
+        let none = TensorFixture::default();
         assert_eq!(pooled(&pool(GeoPool::Mean, &none), AS_IT_IS), [3.0, 2.0, 6.0, 2.0]);
         assert_eq!(pooled(&pool(GeoPool::Max, &none), AS_IT_IS), [6.0, 5.0, 8.0, 3.0]);
     }
 
     #[test]
     fn adaptive_averages_runs_of_the_raster_order() {
-        let pool = pool(GeoPool::Adaptive, &Given::default());
+        let pool = pool(GeoPool::Adaptive, &TensorFixture::default());
         // Patches 0, 1 | 2, 3 and 4 | 5.
         let expected = [1.5, 2.0, 4.5, 2.0, 8.0, 1.0, 4.0, 3.0];
         assert_eq!(pooled(&pool, AS_IT_IS), expected);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn attention_weighs_the_patches_by_likeness_to_each_query() {
         // The first query attends by the first channel only, the second uniformly.
-        let given = Given::of(&[
+        let given = TensorFixture::of(&[
             ("geo_pool.queries", &[2.0, 0.0, 0.0, 0.0]),
             ("geo_pool.k_proj.weight", &[1.0, 0.0, 0.0, 1.0]),
             ("geo_pool.v_proj.weight", &[0.0, 1.0, 1.0, 0.0]),
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn only_attention_asks_for_tensors() {
         for kind in [GeoPool::Mean, GeoPool::Max, GeoPool::Adaptive] {
-            pool(kind, &Given::default());
+            pool(kind, &TensorFixture::default());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::aggregator::Aggregator;
 use super::config::VggtConfig;
 use crate::model::checkpoint::Placement;
-use crate::model::checkpoint::weights::{Naming, Taking, WeightFiles, Weights};
+use crate::model::checkpoint::weights::{Naming, TensorSelection, WeightFiles, Weights};
 use crate::model::config::Precision;
 use crate::model::error::ModelError;
 
@@ -21,7 +21,7 @@ const PREFIX: &str = "aggregator.";
 pub fn load(file: &Path, placement: Placement) -> Result<Aggregator, ModelError> {
     let files = WeightFiles::of_files(&[file.to_owned()], Naming::HuggingFace)?.within(PREFIX);
     let config = VggtConfig::from_metadata(&files.metadata())?;
-    let taking = Taking {
+    let taking = TensorSelection {
         backbone: placement.compute.unwrap_or(Precision::Float32).kind(),
         device: placement.device,
         tied: false,

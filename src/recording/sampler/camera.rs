@@ -12,7 +12,7 @@ const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 
 /// Image of a camera, not decoded yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shot<P> {
+pub struct CameraSample<P> {
     /// The image.
     pub payload: P,
     /// Hash of its content.
@@ -22,7 +22,7 @@ pub struct Shot<P> {
 #[derive(Debug)]
 pub(super) struct Camera<P> {
     pub(super) name: String,
-    pub(super) waiting: VecDeque<(Time, Shot<P>)>,
+    pub(super) waiting: VecDeque<(Time, CameraSample<P>)>,
     pub(super) counts: StreamCounts,
     pub(super) last_image: Option<LastImage>,
 }
@@ -46,14 +46,14 @@ impl<P: Clone> Camera<P> {
             }
             self.waiting.pop_front();
         }
-        let Some((stamp, shot)) = self.waiting.front() else {
+        let Some((stamp, image)) = self.waiting.front() else {
             self.counts.note(true);
             return None;
         };
         // An image too far away is missing; only images that came in time can show a frozen camera.
         let missing = distance(*stamp, tick) > rule.slop_s;
         self.counts.note(missing);
-        let same = self.last_image.filter(|last_image| last_image.content == shot.content);
+        let same = self.last_image.filter(|last_image| last_image.content == image.content);
         match (same, joints) {
             (Some(last_image), Some(joints)) => {
                 self.counts.repeated += 1;
@@ -64,13 +64,13 @@ impl<P: Clone> Camera<P> {
             }
             (None, Some(joints)) => {
                 self.last_image = Some(LastImage {
-                    content: shot.content,
+                    content: image.content,
                     since: tick,
                     joints,
                 });
             }
             (_, None) => (),
         }
-        Some(shot.payload.clone())
+        Some(image.payload.clone())
     }
 }

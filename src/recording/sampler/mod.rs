@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 pub use arm::ArmState;
 use camera::Camera;
-pub use camera::Shot;
+pub use camera::CameraSample;
 pub use waiting::StreamCounts;
 use waiting::{forget, put};
 
@@ -147,12 +147,12 @@ impl<P: Clone> RecordingSampler<P> {
     }
 
     /// Takes an image of a camera, by its index in the initial order. Images whose stamps do not increase are dropped.
-    pub fn picture(&mut self, camera: usize, stamp: Time, shot: Shot<P>) {
+    pub fn picture(&mut self, camera: usize, stamp: Time, image: CameraSample<P>) {
         let Some(camera) = self.cameras.get_mut(camera) else {
             return;
         };
         camera.counts.received += 1;
-        camera.counts.overflowed += u64::from(put(&mut camera.waiting, stamp, shot) && self.next.is_some());
+        camera.counts.overflowed += u64::from(put(&mut camera.waiting, stamp, image) && self.next.is_some());
     }
 
     /// Takes a state of the arm.

@@ -48,7 +48,7 @@ fn run(picture: impl Fn(u32) -> Option<u64>) -> (RecordingSampler<u32>, Vec<Tick
             sampler.picture(
                 0,
                 seconds(now),
-                Shot {
+                CameraSample {
                     payload: number,
                     content,
                 },
@@ -106,7 +106,7 @@ fn a_silent_arm_makes_no_samples() {
         sampler.picture(
             0,
             seconds(f64::from(k) / 30.0),
-            Shot {
+            CameraSample {
                 payload: k,
                 content: u64::from(k),
             },
@@ -120,11 +120,11 @@ fn a_silent_arm_makes_no_samples() {
 fn what_came_before_an_episode_is_not_counted_in_it() {
     let mut sampler: RecordingSampler<u32> = RecordingSampler::new(RULE, ["top".to_owned()]);
     let show = |sampler: &mut RecordingSampler<u32>, k: u32| {
-        let shot = Shot {
+        let image = CameraSample {
             payload: k,
             content: u64::from(k),
         };
-        sampler.picture(0, seconds(f64::from(k) / 30.0), shot);
+        sampler.picture(0, seconds(f64::from(k) / 30.0), image);
     };
     for k in 0..300 {
         show(&mut sampler, k);
@@ -146,11 +146,11 @@ fn with_motion_the_first_sample_is_when_the_arm_begins_to_follow() {
     let mut ticks = Vec::new();
     for step in 0..40_u32 {
         let now = f64::from(step) * 0.05;
-        let shot = Shot {
+        let image = CameraSample {
             payload: step,
             content: u64::from(step),
         };
-        sampler.picture(0, seconds(now), shot);
+        sampler.picture(0, seconds(now), image);
         sampler.arm(
             seconds(now),
             ArmState {
@@ -187,8 +187,8 @@ fn an_episode_that_ends_before_any_motion_has_no_samples() {
 fn a_stream_that_has_not_come_or_comes_no_more_is_silent() {
     let mut sampler = RecordingSampler::new(RULE, ["top".to_owned(), "wrist".to_owned()]);
     assert_eq!(sampler.silent(seconds(0.0)), ["top", "wrist", "arm"]);
-    let shot = Shot { payload: 0, content: 0 };
-    sampler.picture(1, seconds(0.0), shot);
+    let image = CameraSample { payload: 0, content: 0 };
+    sampler.picture(1, seconds(0.0), image);
     sampler.arm(seconds(1.5), state(1.5));
     assert_eq!(sampler.silent(seconds(0.5)), ["top"]);
     assert_eq!(sampler.silent(seconds(2.0)), ["top", "wrist"]);

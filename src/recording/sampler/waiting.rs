@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::types::time::Time;
 
 /// Maximum number of waiting values of a stream: two seconds of a 30 Hz camera.
-const WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// Counts of a stream since the episode began.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -41,7 +41,7 @@ pub(super) fn put<T>(waiting: &mut VecDeque<(Time, T)>, stamp: Time, value: T) -
         Some((last, _)) if *last >= stamp => return false,
         _ => (),
     }
-    let full = waiting.len() == WAITING;
+    let full = waiting.len() == MAX_WAITING;
     if full {
         waiting.pop_front();
     }

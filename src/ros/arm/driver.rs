@@ -7,6 +7,7 @@ use ros_env::geometry_msgs::msg::{Point, Pose, Quaternion};
 use ros_env::rm_ros_interfaces::msg::{Cartepos, Gripperset, Jointpos};
 use ros_env::std_msgs::msg::{Bool, Empty};
 
+use crate::control::arm::ArmError;
 use crate::control::config::CommandMode;
 use crate::realman::graph::{GRIPPER_COMMANDS, JOINT_COMMANDS, POSE_COMMANDS, STOP_COMMANDS};
 use crate::realman::{Driver, DriverApi, DriverCommand};
@@ -138,10 +139,13 @@ impl RosDriver {
         matched.unwrap_or(0)
     }
 
-    fn publish(&self, command: &DriverCommand) -> Result<(), String> {
-        let refused = |e: RclrsError| e.to_string();
-        let unprepared =
-            |expected: &str| format!("expected a publisher for {expected}, found none; was it configured?");
+    fn publish(&self, command: &DriverCommand) -> Result<(), ArmError> {
+        let refused = |e: RclrsError| ArmError::Transport(e.to_string());
+        let unprepared = |expected: &str| {
+            ArmError::Transport(format!(
+                "expected a publisher for {expected}, found none; was it configured?"
+            ))
+        };
         match (command, &self.motion, &self.stop) {
             (
                 DriverCommand::Joints {
@@ -198,7 +202,7 @@ impl RosDriver {
 }
 
 impl Driver for RosDriver {
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError> {
         self.publish(command)
     }
 }

@@ -43,8 +43,9 @@ async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClo
     }
     let watching = Box::pin(watch(arm.clone(), executing.feedback_publisher()));
     match executing.unless_cancel_requested(watching).await {
-        Ok(Ok(())) => executing.succeeded_with(result(true, format!("at {}", goal.name))),
-        Ok(Err(message)) => executing.aborted_with(result(false, message)),
+        Ok(Some(MoveProgress::Done)) => executing.succeeded_with(result(true, format!("at {}", goal.name))),
+        Ok(Some(MoveProgress::Failed(message))) => executing.aborted_with(result(false, message)),
+        Ok(_) => executing.aborted_with(result(false, "the move was replaced".into())),
         Err(()) => {
             arm.lock().cancel_move(clock.both());
             executing
@@ -54,15 +55,14 @@ async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClo
     }
 }
 
-async fn watch(arm: Shared, feedback: FeedbackPublisher<MoveNamed>) -> Result<(), String> {
+/// Publishes the progress of a move until it ends; returns how it ended, or `None` if it was replaced.
+async fn watch(arm: Shared, feedback: FeedbackPublisher<MoveNamed>) -> Option<MoveProgress> {
     loop {
         let progress = arm.lock().move_progress();
         match progress {
             // A client that has gone needs no feedback.
             Some(MoveProgress::Running { remaining }) => drop(feedback.publish(MoveNamed_Feedback { remaining })),
-            Some(MoveProgress::Done) => return Ok(()),
-            Some(MoveProgress::Failed(message)) => return Err(message),
-            None => return Err("the move was replaced".into()),
+            ended => return ended,
         }
         tokio::time::sleep(FEEDBACK).await;
     }

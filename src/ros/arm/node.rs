@@ -24,7 +24,7 @@ use crate::ros::node::runtime::Runtime;
 use crate::ros::node::services::Handles;
 use crate::ros::node::time::{NodeClock, from_message};
 use crate::ros::node::{diagnostics, qos, topics};
-use crate::ros::subscribe::unheard::Unheard;
+use crate::ros::subscribe::unmatched_publishers::UnmatchedPublishers;
 use crate::supervisor::{ErrorChannel, Refusal, Supervisor};
 use crate::types::{JOINTS, Joints};
 
@@ -63,7 +63,7 @@ impl ArmNode {
         let Listening {
             mut kept,
             mut own,
-            unheard,
+            unmatched_publishers,
         } = listen(node, &shared)?;
         own.extend(shared.lock().driver().own_topics());
         kept.extend(services::offer(node, &shared)?);
@@ -75,7 +75,7 @@ impl ArmNode {
         let (arm, now) = (shared.clone(), clock.clone());
         kept.push(Box::new(diagnostics::publish(node, "rm75", move || {
             let status = arm.lock().status(now.both());
-            vec![report::arm(&status), unheard.status()]
+            vec![report::arm(&status), unmatched_publishers.status()]
         })?));
         kept.push(Box::new(settings));
 
@@ -127,7 +127,7 @@ fn say_farewell(arm: &Shared, clock: &NodeClock) {
 struct Listening {
     kept: Handles,
     own: OwnTopics,
-    unheard: Unheard,
+    unmatched_publishers: UnmatchedPublishers,
 }
 
 fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
@@ -181,7 +181,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     Ok(Listening {
         kept,
         own,
-        unheard: Unheard::watch(node, heard)?,
+        unmatched_publishers: UnmatchedPublishers::watch(node, heard)?,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::ros::node::{qos, topics};
 use crate::types::JOINTS;
 
 /// Joint movement, summed over the joints, up to which the arm counts as at rest (rad).
-const TREMBLE_RAD: f64 = 0.01;
+const REST_TOLERANCE_RAD: f64 = 0.01;
 
 /// Newest status of the arm node, converted to `T`, and the distance that the joints have moved.
 pub struct ArmMonitor<T = ArmStatus> {
@@ -40,7 +40,7 @@ impl Travel {
         }
         let from = self.counted.get_or_insert(*joints);
         let moved: f64 = from.iter().zip(joints).map(|(a, b)| (a - b).abs()).sum();
-        if moved.is_finite() && moved > TREMBLE_RAD {
+        if moved.is_finite() && moved > REST_TOLERANCE_RAD {
             self.sum += moved;
             *from = *joints;
         }

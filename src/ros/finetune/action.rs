@@ -15,7 +15,7 @@ use crate::training::metrics::METRICS;
 /// Time between two feedback messages.
 const FEEDBACK: Duration = Duration::from_millis(500);
 /// Polling period for the end of a goal.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_PERIOD: Duration = Duration::from_millis(50);
 
 /// Offers the action `~/fine_tune`.
 ///
@@ -61,7 +61,7 @@ async fn follow(
         loop {
             let ended = watched.ended(&goal);
             // Also at the end, since a short run may be over before the second message is due.
-            if ended.is_some() || looks.is_multiple_of(FEEDBACK.as_millis() as u32 / LOOK.as_millis() as u32) {
+            if ended.is_some() || looks.is_multiple_of(FEEDBACK.as_millis() as u32 / POLL_PERIOD.as_millis() as u32) {
                 // A client that has gone needs no feedback.
                 drop(feedback.publish(message(&watched.status(), latency.p95_ms())));
             }
@@ -69,7 +69,7 @@ async fn follow(
                 return ended;
             }
             looks = looks.wrapping_add(1);
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_PERIOD).await;
         }
     });
     match executing.unless_cancel_requested(watching).await {
@@ -88,7 +88,7 @@ async fn follow(
                 if let Some(ended) = jobs.ended(&training_goal) {
                     break ended;
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_PERIOD).await;
             };
             cancelling.cancelled_with(result(&jobs.status(), ended.message, false))
         }

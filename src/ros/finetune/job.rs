@@ -9,20 +9,20 @@ use super::error::FinetuneError;
 use super::goal::{Length, TrainingGoal};
 use super::job_queue::JobQueue;
 use super::job_status::{JobOutcome, JobState, last_checkpoint};
-use super::journal::{Journal, Standing};
+use super::journal::{GoalState, Journal};
 use super::progress::{Progress, Reader};
 use super::train_process::{TrainOptions, TrainProcess, end_orphan};
 use crate::training::config::TrainingConfig;
 use crate::training::metrics::METRICS;
 
 /// Polling period of the training process.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_PERIOD: Duration = Duration::from_millis(100);
 /// Period in which the time spent on a goal is written to the journal.
-const NOTED: Duration = Duration::from_secs(10);
+const JOURNAL_PERIOD: Duration = Duration::from_secs(10);
 /// File name of the training configuration, in the directory of a run.
 const CONFIG: &str = "train.yaml";
 /// Directory of the step time measurement, in the directory of a run.
-const PACE: &str = ".pace";
+const STEP_TIME_DIR: &str = ".pace";
 /// Number of steps of that measurement; the first initialises libtorch and is not counted.
 const PACE_STEPS: u64 = 4;
 
@@ -57,7 +57,7 @@ impl JobQueue {
             path: goal.out.clone(),
             source,
         })?;
-        journal.standing = Standing::Open;
+        journal.standing = GoalState::Open;
         journal.write(&self.settings().runs)?;
         let ended = self.steps(&mut journal).and_then(|steps| match steps {
             Ok(steps) => self.train(&mut journal, steps),
@@ -65,10 +65,10 @@ impl JobQueue {
         });
         journal.trainer = None;
         journal.standing = match ended.as_ref().map(|ended| ended.state) {
-            Ok(JobState::Succeeded) => Standing::Succeeded,
-            Ok(JobState::Cancelled) => Standing::Cancelled,
-            Ok(_) => Standing::Open,
-            Err(_) => Standing::Failed,
+            Ok(JobState::Succeeded) => GoalState::Succeeded,
+            Ok(JobState::Cancelled) => GoalState::Cancelled,
+            Ok(_) => GoalState::Open,
+            Err(_) => GoalState::Failed,
         };
         journal.write(&self.settings().runs)?;
         ended
@@ -86,7 +86,7 @@ impl JobQueue {
         };
         self.update(|status| status.state = JobState::Measuring);
         let mut config = journal.goal.configuration(self.settings(), PACE_STEPS);
-        config.out = journal.goal.out.join(PACE);
+        config.out = journal.goal.out.join(STEP_TIME_DIR);
         config.validation.share = 0.0;
         let remove = |path: &Path| match std::fs::remove_dir_all(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(FinetuneError::file("remove", path, e)),
@@ -193,7 +193,7 @@ impl JobQueue {
         let mut noted = begun;
         let end = loop {
             journal.spent_s = before + begun.elapsed().as_secs_f64();
-            if noted.elapsed() > NOTED {
+            if noted.elapsed() > JOURNAL_PERIOD {
                 journal.write(&self.settings().runs)?;
                 noted = Instant::now();
             }
@@ -218,7 +218,7 @@ impl JobQueue {
                 (_, true, _) => End::Cancelled,
                 (.., true) => End::Time,
                 _ => {
-                    std::thread::sleep(LOOK);
+                    std::thread::sleep(POLL_PERIOD);
                     continue;
                 }
             };

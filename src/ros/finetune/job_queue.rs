@@ -12,7 +12,7 @@ use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::Shutdown;
 
 /// Longest time until the thread notices that the node ends.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_PERIOD: Duration = Duration::from_millis(100);
 
 struct Job {
     goal: TrainingGoal,
@@ -30,7 +30,7 @@ pub struct JobQueue {
 }
 
 impl JobQueue {
-    /// Creates a bench without a job, or with the one that an earlier node left unfinished in `runs`.
+    /// Creates a queue without a job, or with the one that an earlier node left unfinished in `runs`.
     pub fn new(settings: FinetuneSettings, shutdown: Shutdown) -> Self {
         let unfinished = Journal::unfinished(&settings.runs).unwrap_or_else(|problem| {
             tracing::warn!("what was unfinished cannot be taken up: {problem}");
@@ -133,10 +133,10 @@ impl JobQueue {
                 message: error.to_string(),
             });
             // Logged as well: the client that sent the goal may have gone with an earlier node.
-            let say = format!("{}: {}: {}", goal.out.display(), ended.state.label(), ended.message);
+            let summary = format!("{}: {}: {}", goal.out.display(), ended.state.label(), ended.message);
             match ended.state {
-                JobState::Failed => tracing::error!("{say}"),
-                _ => tracing::info!("{say}"),
+                JobState::Failed => tracing::error!("{summary}"),
+                _ => tracing::info!("{summary}"),
             }
             self.update(|status| {
                 (status.state, status.message) = (ended.state, ended.message.clone());
@@ -158,7 +158,7 @@ impl JobQueue {
             if let Some(open) = job.as_ref().filter(|job| job.ended.is_none()) {
                 return Some(open.goal.clone());
             }
-            let waited = self.called.wait_timeout(job, LOOK);
+            let waited = self.called.wait_timeout(job, POLL_PERIOD);
             job = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

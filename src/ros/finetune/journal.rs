@@ -17,7 +17,7 @@ const UNFINISHED: &str = ".unfinished";
 /// State of a goal in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum GoalState {
     /// In progress, or was so when the node ended.
     Open,
     /// Finished.
@@ -43,7 +43,7 @@ pub struct Journal {
     #[serde(rename = "order")]
     pub goal: TrainingGoal,
     /// Its state.
-    pub standing: Standing,
+    pub standing: GoalState,
     /// Number of steps of the run; `None` until it is known.
     pub steps: Option<u64>,
     /// Time spent on it so far, over all attempts (s).
@@ -57,7 +57,7 @@ impl Journal {
     pub fn new(goal: TrainingGoal) -> Self {
         Self {
             goal,
-            standing: Standing::Open,
+            standing: GoalState::Open,
             steps: None,
             spent_s: 0.0,
             trainer: None,
@@ -87,7 +87,7 @@ impl Journal {
         let text = serde_json::to_string_pretty(self).map_err(FinetuneError::JournalText)?;
         replace(&self.goal.out.join(JOURNAL), &(text + "\n"))?;
         let pointer = runs.join(UNFINISHED);
-        if self.standing == Standing::Open {
+        if self.standing == GoalState::Open {
             return replace(&pointer, &self.goal.out.to_string_lossy());
         }
         match std::fs::remove_file(&pointer) {
@@ -105,7 +105,7 @@ impl Journal {
             return Ok(None);
         };
         let found = Self::read(&PathBuf::from(out))?;
-        Ok(found.filter(|journal| journal.standing == Standing::Open))
+        Ok(found.filter(|journal| journal.standing == GoalState::Open))
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(Journal::unfinished(runs.path()).unwrap(), None);
         journal.write(runs.path()).unwrap();
         assert_eq!(Journal::unfinished(runs.path()).unwrap().as_ref(), Some(&journal));
-        journal.standing = Standing::Cancelled;
+        journal.standing = GoalState::Cancelled;
         journal.write(runs.path()).unwrap();
         assert_eq!(Journal::unfinished(runs.path()).unwrap(), None);
         assert_eq!(Journal::read(&journal.goal.out).unwrap(), Some(journal));

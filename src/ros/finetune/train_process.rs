@@ -16,7 +16,7 @@ use crate::ros::node::process::{describe, resident, tail};
 /// File name of the training log, in the directory of the run.
 const LOG: &str = "train.log";
 /// Polling period while the process ends.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_PERIOD: Duration = Duration::from_millis(20);
 
 /// A running `thinkvla train`; killed when this is dropped.
 pub struct TrainProcess {
@@ -95,7 +95,7 @@ impl TrainProcess {
         }
         let deadline = Instant::now() + grace;
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
     }
 
@@ -129,10 +129,10 @@ pub fn end_orphan(trainer: &Trainer, grace: Duration) {
     trainer.signal(Signal::INT);
     let deadline = Instant::now() + grace;
     while trainer.is_alive() && Instant::now() < deadline {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_PERIOD);
     }
     trainer.signal(Signal::KILL);
     while trainer.is_alive() {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_PERIOD);
     }
 }

@@ -68,7 +68,7 @@ impl ChunkSource {
     ///
     /// # Errors
     /// When the graph cannot be queried.
-    pub fn is_heard(&self) -> Result<bool, HarnessError> {
+    pub fn has_subscriber(&self) -> Result<bool, HarnessError> {
         // One of the subscriptions is the observer's own.
         Ok(self.publisher.get_subscription_count()? >= 2)
     }

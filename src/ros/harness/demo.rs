@@ -93,14 +93,14 @@ impl Demo {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses, or does not answer in time.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<DemoOutcome>, HarnessError> {
+    pub fn run(self, progress: impl Fn(&str) + Send + 'static) -> Result<Finished<DemoOutcome>, HarnessError> {
         let weights = match &self.driver {
             DemoDriver::Policy { checkpoint, .. } => Some(weights(checkpoint)?),
             DemoDriver::Expert => None,
         };
         let logs = self.out.join("logs");
         session::run("demo_observer", &logs, move |session| {
-            self.script(session, weights, &tell)
+            self.script(session, weights, &progress)
         })
     }
 
@@ -108,7 +108,7 @@ impl Demo {
         &self,
         session: &HarnessSession,
         weights: Option<String>,
-        tell: &impl Fn(&str),
+        progress: &impl Fn(&str),
     ) -> Result<DemoOutcome, HarnessError> {
         let simulated = Simulated {
             camera_rate_hz: self.camera_rate_hz,
@@ -116,17 +116,17 @@ impl Demo {
         };
         let episode = match &self.driver {
             DemoDriver::Policy { checkpoint, limit_s } => {
-                tell("starting sim_node, arm_node and policy_node");
+                progress("starting sim_node, arm_node and policy_node");
                 session.start_robot(&simulated)?;
                 session.start_policy(checkpoint)?;
                 let name = weights.as_deref().unwrap_or_default();
-                tell(&format!("the policy drives for up to {limit_s} s with weights {name}"));
+                progress(&format!("the policy drives for up to {limit_s} s with weights {name}"));
                 episode::by_policy(session, &self.start, *limit_s)?
             }
             DemoDriver::Expert => {
-                tell("starting sim_node and arm_node");
+                progress("starting sim_node and arm_node");
                 session.start_robot(&simulated)?;
-                tell("the scripted expert drives, through the same chunks, arm node and driver topics");
+                progress("the scripted expert drives, through the same chunks, arm node and driver topics");
                 episode::by_expert(session, &self.start, None)?
             }
         };
@@ -145,7 +145,7 @@ impl Demo {
             seed: self.start.seed,
             weights,
             command_rate_setting_hz: self.command_rate_hz,
-            machine: Machine::this(),
+            machine: Machine::current(),
             episode,
         }
     }

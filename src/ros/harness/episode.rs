@@ -18,7 +18,7 @@ use super::session::HarnessSession;
 /// Longest wait for the simulator to reset.
 const RESET: Duration = Duration::from_secs(20);
 /// Longest wait for the first command after a source of motion has begun.
-const FIRST_COMMAND: Duration = Duration::from_secs(30);
+const FIRST_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest duration of an expert's episode; it usually takes a fraction of it.
 const EXPERT: Duration = Duration::from_secs(180);
 /// Simulated time for the task to be judged a success after the expert has finished (s); a success takes one second at
@@ -143,7 +143,7 @@ pub fn by_policy(session: &HarnessSession, start: &EpisodeStart, seconds: f64) -
     let begun = begin(session, start, false)?;
     session.arm()?;
     session.change_policy(Transition::TRANSITION_ACTIVATE)?;
-    let from = session.wait("the first command of the policy", FIRST_COMMAND, |seen| {
+    let from = session.wait("the first command of the policy", FIRST_COMMAND_TIMEOUT, |seen| {
         let executing = seen.status.as_ref()?.mode == ArmStatus::EXECUTING;
         executing.then_some(seen.episode.as_ref()?.episode_s)
     })?;
@@ -171,7 +171,7 @@ pub fn by_expert(
         recorder.begin(session, &begun.instruction)?;
     }
     session.arm()?;
-    session.wait("the first command of the expert", FIRST_COMMAND, |seen| {
+    session.wait("the first command of the expert", FIRST_COMMAND_TIMEOUT, |seen| {
         (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
     })?;
     let done = session.wait("the expert to finish", EXPERT, |seen| {
@@ -193,13 +193,17 @@ pub fn by_expert(
 }
 
 /// State of an episode at its beginning.
-pub(super) struct Begun {
+pub(super) struct InitialState {
     before: ArmStatus,
     instruction: String,
 }
 
 /// Disarms, resets the task and clears what was observed before.
-pub(super) fn begin(session: &HarnessSession, start: &EpisodeStart, expert: bool) -> Result<Begun, HarnessError> {
+pub(super) fn begin(
+    session: &HarnessSession,
+    start: &EpisodeStart,
+    expert: bool,
+) -> Result<InitialState, HarnessError> {
     session.clear_fault()?;
     session.disarm()?;
     let instruction = session.monitor.reset_episode(
@@ -218,13 +222,13 @@ pub(super) fn begin(session: &HarnessSession, start: &EpisodeStart, expert: bool
     })?;
     session.begin();
     let before = session.wait("a fresh arm status", REST, |seen| seen.statuses.first().cloned())?;
-    Ok(Begun { before, instruction })
+    Ok(InitialState { before, instruction })
 }
 
 /// Waits until the arm is at rest and assembles the result.
-fn end(session: &HarnessSession, driver: &'static str, begun: Begun) -> Result<DrivenEpisode, HarnessError> {
+fn end(session: &HarnessSession, driver: &'static str, begun: InitialState) -> Result<DrivenEpisode, HarnessError> {
     let episode: EpisodeStatus = session.wait("the state of the task", REST, |seen| seen.episode.clone())?;
-    let Begun { before, instruction } = begun;
+    let InitialState { before, instruction } = begun;
     let figures = ArmFigures::since(session, &before)?;
     let detail = session.observed().with(|seen| match fault(seen) {
         Some(reason) => format!("{}; arm: {reason}", episode.detail),

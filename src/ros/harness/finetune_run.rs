@@ -17,9 +17,9 @@ use crate::ros::node::{qos, topics};
 /// Longest wait for the first step, which comes after the datasets and the checkpoint have been loaded.
 const BEGIN: Duration = Duration::from_secs(120);
 /// Longest wait for a cancelled run to finish its step and save.
-const END: Duration = Duration::from_secs(120);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Polling period of the node's status.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_PERIOD: Duration = Duration::from_millis(200);
 /// Name of the action.
 const FINE_TUNE: &str = "finetune_node/fine_tune";
 
@@ -98,7 +98,7 @@ impl FinetuneRun {
     pub fn end(self, session: &HarnessSession) -> Result<FinetuneFigures, HarnessError> {
         let tuned = self.tuned();
         self.cancellation.try_cancel()?;
-        self.wait(session, "the end of training", END, |status| {
+        self.wait(session, "the end of training", CANCEL_TIMEOUT, |status| {
             status.state == "cancelled"
         })?;
         Ok(tuned)
@@ -125,7 +125,7 @@ impl FinetuneRun {
                     seen: format!("{}: {}", status.state, status.message),
                 });
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
     }
 

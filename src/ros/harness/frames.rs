@@ -8,7 +8,7 @@ use super::replay;
 use super::session::{HarnessSession, START, Simulated, float};
 
 /// Rate of the cameras while a frame is awaited (Hz).
-const LOOK_HZ: f64 = 5.0;
+const AWAIT_RATE_HZ: f64 = 5.0;
 
 /// Starts the simulator, saves one frame of each camera in `directory`, and ends the simulator.
 ///
@@ -16,7 +16,7 @@ const LOOK_HZ: f64 = 5.0;
 /// When the simulator dies or sends nothing, or a frame cannot be written.
 pub fn record(session: &HarnessSession, directory: &Path) -> Result<(), HarnessError> {
     session.start_sim(&Simulated {
-        camera_rate_hz: LOOK_HZ,
+        camera_rate_hz: AWAIT_RATE_HZ,
         command_rate_hz: 0.0,
     })?;
     for camera in CAMERAS {
@@ -37,13 +37,13 @@ pub fn record(session: &HarnessSession, directory: &Path) -> Result<(), HarnessE
 pub fn show(session: &HarnessSession, directory: &Path, rate_hz: f64) -> Result<(), HarnessError> {
     let directory = std::path::absolute(directory).map_err(HarnessError::file(directory))?;
     session.begin();
-    let told = [
+    let parameters = [
         "replay-frames".to_owned(),
         directory.display().to_string(),
         "--rate".to_owned(),
         float(rate_hz),
     ];
-    session.processes.start("thinkvla", &told)?;
+    session.processes.start("thinkvla", &parameters)?;
     session.wait("replayed images", START, |seen| {
         let both = CAMERAS.iter().all(|camera| seen.images.contains_key(*camera));
         both.then_some(())

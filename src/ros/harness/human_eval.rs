@@ -27,9 +27,9 @@ use crate::writer_lock::WriterLock;
 /// File name of the trials, one JSON object a line.
 pub const TRIALS: &str = "judged.jsonl";
 /// Polling period for keys.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_PERIOD: Duration = Duration::from_millis(20);
 /// Longest wait for the first command after the policy has been activated.
-const FIRST_COMMAND: Duration = Duration::from_secs(30);
+const FIRST_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Evaluation to run.
 #[derive(Debug, Clone)]
@@ -97,12 +97,12 @@ impl HumanEval {
     ///
     /// # Errors
     /// When a node does not answer or refuses, or the folder cannot be used.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<HumanEvalReport>, HarnessError> {
+    pub fn run(self, progress: impl Fn(&str) + Send + 'static) -> Result<Finished<HumanEvalReport>, HarnessError> {
         let logs = self.out.join("logs");
-        session::run("judge", &logs, move |session| self.script(session, &tell))
+        session::run("judge", &logs, move |session| self.script(session, &progress))
     }
 
-    fn script(&self, session: &HarnessSession, tell: &impl Fn(&str)) -> Result<HumanEvalReport, HarnessError> {
+    fn script(&self, session: &HarnessSession, progress: &impl Fn(&str)) -> Result<HumanEvalReport, HarnessError> {
         let _lock = WriterLock::acquire(&self.out)?;
         let mut trials = read(&self.out.join(TRIALS))?;
         session.wait("the arm node", START, |seen| seen.status.as_ref().map(drop))?;
@@ -117,7 +117,7 @@ impl HumanEval {
             .create_publisher::<StringMessage>(topics::INSTRUCTION.name.qos(qos::latched()))?;
         let keys = Keys::listen();
         while trials.len() < self.trials {
-            tell(&format!(
+            progress(&format!(
                 "trial {} of {}, \"{}\": set the scene, then Enter lets the policy drive; q ends",
                 trials.len() + 1,
                 self.trials,
@@ -130,7 +130,7 @@ impl HumanEval {
             instruction.publish(StringMessage {
                 data: self.instruction.clone(),
             })?;
-            let trial = self.trial(session, &keys, tell)?;
+            let trial = self.trial(session, &keys, progress)?;
             append(&self.out.join(TRIALS), &trial)?;
             trials.push(trial);
         }
@@ -156,19 +156,24 @@ impl HumanEval {
         accepted(switch.service_name(), answer.success, answer.message)
     }
 
-    fn trial(&self, session: &HarnessSession, keys: &Keys, tell: &impl Fn(&str)) -> Result<HumanTrial, HarnessError> {
+    fn trial(
+        &self,
+        session: &HarnessSession,
+        keys: &Keys,
+        progress: &impl Fn(&str),
+    ) -> Result<HumanTrial, HarnessError> {
         session.clear_fault()?;
         session.begin();
         let before = session.wait("a fresh arm status", START, |seen| seen.statuses.first().cloned())?;
         session.arm()?;
         session.change_policy(Transition::TRANSITION_ACTIVATE)?;
-        session.wait("the first command of the policy", FIRST_COMMAND, |seen| {
+        session.wait("the first command of the policy", FIRST_COMMAND_TIMEOUT, |seen| {
             (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
         })?;
-        tell("s: success, f: failure, Enter: brake first and judge then");
+        progress("s: success, f: failure, Enter: brake first and judge then");
         let begun = Instant::now();
         let (mut verdict, ended_by) = loop {
-            if let Some(key) = keys.within(session, LOOK)? {
+            if let Some(key) = keys.within(session, POLL_PERIOD)? {
                 break (Some(key), "person");
             }
             if begun.elapsed().as_secs_f64() >= self.seconds {
@@ -189,7 +194,7 @@ impl HumanEval {
             match verdict {
                 Some(Key::Success) => break true,
                 Some(Key::Failure) => break false,
-                _ => tell(&format!(
+                _ => progress(&format!(
                     "ended by {ended_by} after {seconds:.1} s; s: success, f: failure"
                 )),
             }
@@ -222,7 +227,7 @@ impl Keys {
     /// Waits for the next key.
     fn next(&self, session: &HarnessSession) -> Result<Key, HarnessError> {
         loop {
-            if let Some(key) = self.within(session, LOOK)? {
+            if let Some(key) = self.within(session, POLL_PERIOD)? {
                 return Ok(key);
             }
         }
@@ -261,7 +266,7 @@ impl HumanEvalReport {
             success_s_p50: percentile(&successes, 50.0),
             command_rate_hz: executing.fold(Executing::default(), Executing::and).rate_hz(),
             trials,
-            machine: Machine::this(),
+            machine: Machine::current(),
         }
     }
 }

@@ -84,29 +84,29 @@ impl LatencyMeasurement {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses, or does not answer in time.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<LatencyTable>, HarnessError> {
+    pub fn run(self, progress: impl Fn(&str) + Send + 'static) -> Result<Finished<LatencyTable>, HarnessError> {
         let logs = self.out.join("logs");
         session::run("latency_observer", &logs, move |session| {
             let driver = Driver::listen(session)?;
             let mut table = LatencyTable {
                 rows: Vec::new(),
-                machine: Machine::this(),
+                machine: Machine::current(),
             };
             let mut add = |row: LatencyRow| {
-                tell(&row.to_string());
+                progress(&row.to_string());
                 table.rows.push(row);
             };
-            tell("recording one frame of each camera");
+            progress("recording one frame of each camera");
             frames::record(session, &self.out)?;
-            tell("timing chunk to command");
+            progress("timing chunk to command");
             session.start_robot(&self.simulated())?;
             add(self.chunk_to_command(session, &driver)?);
-            tell("timing SIGINT to stop");
+            progress("timing SIGINT to stop");
             add(self.interrupt_to_stop(session, &driver)?);
-            tell("timing images and chunks of the policy");
+            progress("timing images and chunks of the policy");
             frames::show(session, &self.out, REPLAY_HZ)?;
             self.camera_to_chunk(session)?.into_iter().for_each(&mut add);
-            tell("timing the death of the policy to braking");
+            progress("timing the death of the policy to braking");
             add(self.death_to_braking(session)?);
             Ok(table)
         })
@@ -122,7 +122,7 @@ impl LatencyMeasurement {
     fn chunk_to_command(&self, session: &HarnessSession, driver: &Driver) -> Result<LatencyRow, HarnessError> {
         session.arm()?;
         let mut source = ChunkSource::start(session)?;
-        until(session, || source.is_heard())?;
+        until(session, || source.has_subscriber())?;
         let mut samples_ms = Vec::new();
         for _ in 0..self.samples {
             session.wait("the arm at rest", EFFECT, |seen| rests(&seen.statuses).then_some(()))?;
@@ -145,14 +145,14 @@ impl LatencyMeasurement {
         let mut samples_ms = Vec::new();
         for _ in 0..self.ends {
             let mut source = ChunkSource::start(session)?;
-            until(session, || source.is_heard())?;
+            until(session, || source.has_subscriber())?;
             let sent = source.send()?;
             driver.command_after(session, sent)?;
             let signalled = clock.now();
             session.processes.signal("arm_node", Signal::INT);
             let stop = driver.stop_after(session, signalled)?;
             samples_ms.push(stop.seconds_since(signalled) * 1e3);
-            session.processes.reap("arm_node")?;
+            session.processes.wait_for_exit("arm_node")?;
             source.end();
             session.start_arm(self.command_rate_hz)?;
             session.arm()?;

@@ -15,7 +15,7 @@ use super::error::HarnessError;
 /// Most frames of one camera that are kept; beyond that every other one is dropped.
 const FRAMES: usize = 48;
 /// Longest time between two checks for failures while waiting.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_PERIOD: Duration = Duration::from_millis(100);
 
 /// A received camera image, rgb8.
 #[derive(Debug, Clone)]
@@ -185,7 +185,7 @@ impl Observations {
     /// Any error of `else_check`; `HarnessError::Silent` with what was received instead when the limit has passed.
     pub fn wait<T>(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &WaitRequest<'_>,
         else_check: impl Fn() -> Result<(), HarnessError>,
         found: impl Fn(&ObservedState) -> Option<T>,
     ) -> Result<T, HarnessError> {
@@ -205,7 +205,7 @@ impl Observations {
             seen = self
                 .seen
                 .1
-                .wait_timeout(seen, LOOK)
+                .wait_timeout(seen, POLL_PERIOD)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
             drop(seen);
@@ -221,7 +221,7 @@ impl Observations {
 
 /// What to wait for, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct WaitRequest<'a> {
     /// Description for the error message.
     pub what: &'a str,
     /// Longest wait.
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn waiting_in_vain_says_what_was_there_instead() {
-        let wanted = Wanted {
+        let wanted = WaitRequest {
             what: "the arm to hold",
             limit: Duration::from_millis(1),
         };

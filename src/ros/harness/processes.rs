@@ -16,9 +16,9 @@ use crate::ros::node::lock::lock;
 use crate::ros::node::process::{describe, tail};
 
 /// Time a node has to end after SIGINT before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 /// Polling period while a node ends.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_PERIOD: Duration = Duration::from_millis(5);
 
 /// The child processes of one run, shared by clones. Dropping the last clone kills all that still run.
 #[derive(Clone)]
@@ -124,7 +124,7 @@ impl NodeProcesses {
     /// When it does not end with exit code 0; it is killed when it does not end in time.
     pub fn interrupt(&self, program: &str) -> Result<(), HarnessError> {
         self.signal(program, Signal::INT);
-        self.reap(program)
+        self.wait_for_exit(program)
     }
 
     /// Sends a signal to a node without waiting for its end.
@@ -156,7 +156,7 @@ impl NodeProcesses {
     ///
     /// # Errors
     /// When it does not end with exit code 0; it is killed when it does not end in time.
-    pub fn reap(&self, program: &str) -> Result<(), HarnessError> {
+    pub fn wait_for_exit(&self, program: &str) -> Result<(), HarnessError> {
         match self.take(program) {
             Some(child) => child.end(),
             None => Ok(()),
@@ -208,14 +208,16 @@ impl NodeProcess {
     }
 
     fn end(mut self) -> Result<(), HarnessError> {
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + GRACE_PERIOD;
         let status = loop {
             match self.process.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(()),
                 Ok(Some(status)) => break describe(status),
                 Err(error) => break error.to_string(),
-                Ok(None) if Instant::now() > deadline => break format!("still running {GRACE:?} after SIGINT; killed"),
-                Ok(None) => std::thread::sleep(LOOK),
+                Ok(None) if Instant::now() > deadline => {
+                    break format!("still running {GRACE_PERIOD:?} after SIGINT; killed");
+                }
+                Ok(None) => std::thread::sleep(POLL_PERIOD),
             }
         };
         Err(HarnessError::Unclean {
@@ -260,16 +262,16 @@ mod tests {
         }
 
         /// Waits until the node's log contains a line.
-        fn said(&self, name: &str, line: &str) -> String {
+        fn wait_for_line(&self, name: &str, line: &str) -> String {
             let log = self.directory.path().join(format!("logs/{name}.log"));
             for _ in 0..2000 {
                 let text = std::fs::read_to_string(&log).unwrap_or_default();
                 if text.contains(line) {
                     return text;
                 }
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_PERIOD);
             }
-            panic!("{name} never said {line}");
+            panic!("{name} did not log {line}");
         }
     }
 
@@ -283,7 +285,7 @@ mod tests {
         let fixture = ProcessFixture::with("arm_node", "echo the joints are on fire >&2; exit 3");
         let error = loop {
             match fixture.processes.check() {
-                Ok(()) => std::thread::sleep(LOOK),
+                Ok(()) => std::thread::sleep(POLL_PERIOD),
                 Err(error) => break error.to_string(),
             }
         };
@@ -298,15 +300,15 @@ mod tests {
             "sim_node",
             "trap 'echo bye; exit 0' INT\necho up\nwhile :; do sleep 0.05; done",
         );
-        fixture.said("sim_node", "up");
+        fixture.wait_for_line("sim_node", "up");
         fixture.processes.stop().unwrap();
-        fixture.said("sim_node", "bye");
+        fixture.wait_for_line("sim_node", "bye");
     }
 
     #[test]
     fn an_end_with_an_error_is_no_good_order() {
         let fixture = ProcessFixture::with("sim_node", "trap 'exit 7' INT\necho up\nwhile :; do sleep 0.05; done");
-        fixture.said("sim_node", "up");
+        fixture.wait_for_line("sim_node", "up");
         let error = fixture.processes.stop().unwrap_err().to_string();
         assert!(error.contains("exit code 7"), "{error}");
     }
@@ -317,7 +319,7 @@ mod tests {
             "policy_node",
             "trap '' INT\nsleep 600 & echo up $! $$\nwait; wait; wait",
         );
-        let words = fixture.said("policy_node", "up");
+        let words = fixture.wait_for_line("policy_node", "up");
         let pids: Vec<String> = words.split_whitespace().skip(1).map(str::to_owned).collect();
         assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
         drop(fixture);
@@ -325,7 +327,7 @@ mod tests {
             if !pids.iter().any(|pid| is_alive(pid)) {
                 return;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
         panic!("still running: {pids:?}");
     }

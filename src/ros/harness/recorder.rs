@@ -12,12 +12,12 @@ use super::monitor::{ANSWER, accepted};
 use super::session::{HarnessSession, float, parameters};
 
 /// Longest wait for an episode to be written to disk.
-const SAVING: Duration = Duration::from_secs(60);
+const SAVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest wait for the recorder to receive cameras and arm.
-const HEARING: Duration = Duration::from_secs(30);
+const STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two attempts.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_PERIOD: Duration = Duration::from_millis(200);
 
 /// Settings of the recorder.
 #[derive(Debug, Clone)]
@@ -46,12 +46,12 @@ impl Recorder {
     /// When the node cannot be started.
     pub fn launch(session: &HarnessSession, recording: &Recording) -> Result<Self, HarnessError> {
         let dataset = std::path::absolute(&recording.dataset).map_err(HarnessError::file(&recording.dataset))?;
-        let told = [
+        let overrides = [
             ("dataset", dataset.display().to_string()),
             ("fps", float(recording.fps)),
             ("begin_with", recording.begin_with.to_owned()),
         ];
-        session.processes.start("record_node", &parameters(&told))?;
+        session.processes.start("record_node", &parameters(&overrides))?;
         let trigger = |verb: &str| {
             let name = format!("record_node/{verb}");
             session.node.create_client::<Trigger>(name.as_str())
@@ -80,10 +80,10 @@ impl Recorder {
             .ask(&self.set_instruction, request, ANSWER, || session.check())?;
         accepted(self.set_instruction.service_name(), answer.ok, answer.message)?;
         // A recorder that has just started does not receive every stream yet.
-        let deadline = Instant::now() + HEARING;
+        let deadline = Instant::now() + STREAM_TIMEOUT;
         loop {
             match pull(session, &self.start) {
-                Err(HarnessError::Refused { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                Err(HarnessError::Refused { .. }) if Instant::now() < deadline => std::thread::sleep(POLL_PERIOD),
                 answer => return answer,
             }
         }
@@ -117,6 +117,6 @@ impl Recorder {
 fn pull(session: &HarnessSession, trigger: &Client<Trigger>) -> Result<(), HarnessError> {
     let answer: Trigger_Response = session
         .monitor
-        .ask(trigger, Trigger_Request::default(), SAVING, || session.check())?;
+        .ask(trigger, Trigger_Request::default(), SAVE_TIMEOUT, || session.check())?;
     accepted(trigger.service_name(), answer.success, answer.message)
 }

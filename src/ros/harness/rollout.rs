@@ -110,12 +110,14 @@ impl Rollout {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses, or does not answer in time.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<RolloutReport>, HarnessError> {
+    pub fn run(self, progress: impl Fn(&str) + Send + 'static) -> Result<Finished<RolloutReport>, HarnessError> {
         let logs = self.out.join("logs");
-        session::run("rollout_observer", &logs, move |session| self.script(session, &tell))
+        session::run("rollout_observer", &logs, move |session| {
+            self.script(session, &progress)
+        })
     }
 
-    fn script(&self, session: &HarnessSession, tell: &impl Fn(&str)) -> Result<RolloutReport, HarnessError> {
+    fn script(&self, session: &HarnessSession, progress: &impl Fn(&str)) -> Result<RolloutReport, HarnessError> {
         session.start_robot(&Simulated {
             camera_rate_hz: self.driver.camera_rate_hz(),
             command_rate_hz: self.command_rate_hz,
@@ -129,17 +131,20 @@ impl Rollout {
             RolloutDriver::Policy(policy) => {
                 session.start_policy(&policy.checkpoint)?;
                 if let Some(tuning) = &policy.beside {
-                    tell("waiting for training to begin");
+                    progress("waiting for training to begin");
                     finetune = Some(FinetuneRun::begin(session, tuning)?);
                 }
                 Driving::Policy(policy)
             }
         };
-        let tasks = self.tasks.iter().map(|task| self.task(session, task, &driving, tell));
+        let tasks = self
+            .tasks
+            .iter()
+            .map(|task| self.task(session, task, &driving, progress));
         Ok(RolloutReport {
             tasks: tasks.collect::<Result<_, _>>()?,
             tuned: finetune.map(|finetune| finetune.end(session)).transpose()?,
-            machine: Machine::this(),
+            machine: Machine::current(),
         })
     }
 
@@ -148,7 +153,7 @@ impl Rollout {
         session: &HarnessSession,
         task: &str,
         driving: &Driving,
-        tell: &impl Fn(&str),
+        progress: &impl Fn(&str),
     ) -> Result<TaskResult, HarnessError> {
         let mut episodes = Vec::new();
         for seed in self.first_seed..self.first_seed + self.seeds {
@@ -160,10 +165,10 @@ impl Rollout {
             let mut episode = driving.episode(session, &start)?;
             for _ in 1..TRIES {
                 let Some(why) = &episode.not_recorded else { break };
-                tell(&format!("{task} seed {seed}: once more, {why}"));
+                progress(&format!("{task} seed {seed}: once more, {why}"));
                 episode = driving.episode(session, &start)?;
             }
-            tell(&told(&start, &episode));
+            progress(&result_line(&start, &episode));
             episodes.push(SeedResult { start, episode });
         }
         Ok(TaskResult::of(task, episodes))
@@ -189,7 +194,7 @@ impl Driving<'_> {
     }
 }
 
-fn told(start: &EpisodeStart, episode: &DrivenEpisode) -> String {
+fn result_line(start: &EpisodeStart, episode: &DrivenEpisode) -> String {
     let EpisodeStart { task, variation, seed } = start;
     let (seconds, clamps) = (episode.episode_s, episode.figures.clamps);
     let head = format!("{task} seed {seed} variation {variation}");

@@ -12,14 +12,14 @@ use crate::ros::node::time::NodeClock;
 
 use super::error::HarnessError;
 use super::monitor::{CAMERAS, Monitor};
-use super::observations::{Observations, Wanted};
+use super::observations::{Observations, WaitRequest};
 use super::processes::NodeProcesses;
 use super::ros_domain::shared;
 
 /// Longest wait for a node's first messages; starting libtorch and a renderer on a busy machine takes seconds.
 pub const START: Duration = Duration::from_secs(60);
 /// Longest wait for the nodes to end after a signal.
-const END_WAIT: Duration = Duration::from_secs(20);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait for the arm to change its mode.
 const MODE: Duration = Duration::from_secs(15);
 
@@ -74,7 +74,7 @@ pub fn run<T: Send + 'static>(
     let (finished, finish) = mpsc::channel();
     // After a signal the script still needs ROS to end its nodes.
     runtime.shutdown().before(move || {
-        let _ = finish.recv_timeout(END_WAIT);
+        let _ = finish.recv_timeout(SHUTDOWN_TIMEOUT);
     });
     // This thread runs the ROS callbacks; the script has its own and may block.
     let script = std::thread::spawn(move || {
@@ -278,7 +278,8 @@ impl HarnessSession {
         limit: Duration,
         found: impl Fn(&super::observations::ObservedState) -> Option<T>,
     ) -> Result<T, HarnessError> {
-        self.observed().wait(&Wanted { what, limit }, || self.check(), found)
+        self.observed()
+            .wait(&WaitRequest { what, limit }, || self.check(), found)
     }
 }
 

@@ -18,7 +18,7 @@ const MOTION: Duration = Duration::from_millis(150);
 /// Command rate of the arm node (Hz).
 const COMMAND_RATE_HZ: f64 = 100.0;
 /// Number of measurements of the recorder's memory, evenly spread over the time.
-const LOOKS: u32 = 10;
+const MEMORY_SAMPLES: u32 = 10;
 
 /// Load test to run.
 #[derive(Debug, Clone)]
@@ -51,12 +51,12 @@ impl Soak {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses, or does not answer in time.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<SoakReport>, HarnessError> {
+    pub fn run(self, progress: impl Fn(&str) + Send + 'static) -> Result<Finished<SoakReport>, HarnessError> {
         let logs = self.out.join("logs");
-        session::run("soak_observer", &logs, move |session| self.script(session, &tell))
+        session::run("soak_observer", &logs, move |session| self.script(session, &progress))
     }
 
-    fn script(&self, session: &HarnessSession, tell: &impl Fn(&str)) -> Result<SoakReport, HarnessError> {
+    fn script(&self, session: &HarnessSession, progress: &impl Fn(&str)) -> Result<SoakReport, HarnessError> {
         frames::record(session, &self.out)?;
         session.start_robot(&Simulated {
             camera_rate_hz: 0.0,
@@ -75,15 +75,15 @@ impl Soak {
         session.arm()?;
         let mut source = ChunkSource::start(session)?;
         recorder.begin(session, "move a little to and fro")?;
-        tell(&format!("recording for {:.0} s", self.time.as_secs_f64()));
+        progress(&format!("recording for {:.0} s", self.time.as_secs_f64()));
         let begun = Instant::now();
         let mut memory = Vec::new();
         while begun.elapsed() < self.time {
             source.send()?;
             std::thread::sleep(MOTION);
             session.check()?;
-            let looks = u32::try_from(memory.len()).unwrap_or(LOOKS);
-            if looks + 1 < LOOKS && begun.elapsed() >= self.time * (looks + 1) / LOOKS {
+            let looks = u32::try_from(memory.len()).unwrap_or(MEMORY_SAMPLES);
+            if looks + 1 < MEMORY_SAMPLES && begun.elapsed() >= self.time * (looks + 1) / MEMORY_SAMPLES {
                 memory.push(memory_mib(session)?);
             }
         }
@@ -109,7 +109,7 @@ impl Soak {
                 .map(|(n, v)| (n.clone(), v.clone()))
                 .collect(),
             memory_mib: memory,
-            machine: Machine::this(),
+            machine: Machine::current(),
         })
     }
 }

@@ -17,7 +17,7 @@ use super::rosout;
 use super::signals::Signals;
 use crate::parent;
 
-pub use super::signals::catch_early;
+pub use super::signals::catch_signals;
 
 /// Exit code of a node that refused to start because of an invalid parameter, file or argument. Launch files end the whole
 /// launch on it; a node that fails later leaves the others running.
@@ -41,7 +41,7 @@ pub enum RuntimeError {
 const PRECEDENCE: i32 = -10;
 
 /// Raises the priority of this process and of every thread that it starts afterwards; to be called in `main`, directly
-/// after [`catch_early`].
+/// after [`catch_signals`].
 ///
 /// Needs root or a `nice` limit (`/etc/security/limits.conf`); otherwise the priority is unchanged.
 pub fn take_precedence() {
@@ -273,7 +273,7 @@ impl Runtime {
 
 /// Time within which further signals count as the same request: a terminal and a launch both pass Ctrl-C on, and the kernel
 /// signals a parent's death once for each of its threads. None of them may interrupt the braking of the arm.
-const SAME_WISH: Duration = Duration::from_secs(1);
+const REPEATED_SIGNAL_TIME: Duration = Duration::from_secs(1);
 
 /// Waits for the first reason to end, runs the hooks and stops the executor; a second request kills the process.
 async fn watch(
@@ -291,7 +291,7 @@ async fn watch(
     tracing::info!("ending: {reason}");
     tokio::select! {
         _ = hooks => {}
-        signal = signals.after(SAME_WISH) => {
+        signal = signals.after(REPEATED_SIGNAL_TIME) => {
             tracing::error!("{signal} again before the node had ended: ending now");
             // exit() would run the destructors of a DDS that is still running, and they may block.
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

@@ -10,13 +10,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::parent::outlives_terminal;
 
-/// Number of the last signal since [`catch_early`]; 0 before one has come.
+/// Number of the last signal since [`catch_signals`]; 0 before one has come.
 static EARLY: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
 /// Catches the signals that shut a node down, from now on: one that comes before the node can end is not lost. To be
 /// called first in `main`, because a signal would otherwise end the process while it reads its arguments or loads
 /// libraries.
-pub fn catch_early() {
+pub fn catch_signals() {
     for (_, kind) in wanted() {
         let number = kind.as_raw_value();
         // If the system refuses, the signal ends the process as before, and `Signals::listen` says why.

@@ -14,7 +14,7 @@ use crate::ros::subscribe::images::Arrived;
 use crate::types::time::Time;
 
 /// Longest time that a question waits for images.
-const PATIENCE: Duration = Duration::from_secs(5);
+const IMAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The answer in progress, if any.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl AnswerStream {
         let going = if current.answer.observed.is_none() {
             current.begin(context, scene)
         } else {
-            current.go_on(context)
+            current.advance(context)
         };
         context.health.end_answer_step();
         context.metrics().answer_step(start.elapsed());
@@ -112,8 +112,8 @@ impl Current {
         let (frames, observed) = match scene {
             QuestionImages::Seen(observed) => (None, observed),
             QuestionImages::Frames(frames, observed) => (Some(frames), observed),
-            QuestionImages::Nothing if self.pending.since.elapsed() < PATIENCE => return Ok(true),
-            QuestionImages::Nothing => return Err(PolicyError::NoFrames(PATIENCE)),
+            QuestionImages::Nothing if self.pending.since.elapsed() < IMAGE_TIMEOUT => return Ok(true),
+            QuestionImages::Nothing => return Err(PolicyError::NoFrames(IMAGE_TIMEOUT)),
         };
         // Another checkpoint may have become active while the question waited for images.
         self.checkpoint = context.active.get();
@@ -125,7 +125,7 @@ impl Current {
     }
 
     /// Generates the next piece; returns whether there is more to do.
-    fn go_on(&mut self, context: &InferenceContext) -> Result<bool, PolicyError> {
+    fn advance(&mut self, context: &InferenceContext) -> Result<bool, PolicyError> {
         let AnswerStep { text, tokens, more } = self.checkpoint.backend().answer_step()?;
         self.answer.tokens += tokens;
         self.answer.text.push_str(&text);

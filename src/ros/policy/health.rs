@@ -18,9 +18,9 @@ const INTERVALS: usize = 30;
 /// Number of intervals from which on the rate counts as known.
 const KNOWN: usize = 10;
 /// Factor on the 90th percentile of the intervals: a stream whose images often come late is given that much time.
-const LATE: f64 = 1.5;
+const LATENESS_FACTOR: f64 = 1.5;
 /// Share of a camera's limit after its last image, from which on a message of another stream shows that this node receives.
-const RECEIVING: f64 = 0.5;
+const RECEIVING_SHARE: f64 = 0.5;
 
 /// Fault that stops the heartbeat.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +117,7 @@ impl ArrivalIntervals {
             return None;
         }
         let seconds: Vec<f64> = self.seconds.iter().copied().collect();
-        Some((periods * percentile(&seconds, 50.0)?).max(LATE * percentile(&seconds, 90.0)?))
+        Some((periods * percentile(&seconds, 50.0)?).max(LATENESS_FACTOR * percentile(&seconds, 90.0)?))
     }
 
     /// Returns the camera's limit (s) if it has missed `periods` images, judged at `silence` (s) after its last one. `heard` is
@@ -125,7 +125,7 @@ impl ArrivalIntervals {
     /// machine stands still, which says nothing about the camera.
     fn missed(&self, periods: f64, silence: f64, heard: f64) -> Option<f64> {
         let limit = self.limit(periods).filter(|_| periods > 0.0)?;
-        (silence > limit && silence - heard >= RECEIVING * limit).then_some(limit)
+        (silence > limit && silence - heard >= RECEIVING_SHARE * limit).then_some(limit)
     }
 }
 

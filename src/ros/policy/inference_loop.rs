@@ -27,7 +27,7 @@ use crate::ros::subscribe::images::{Arrival, Arrived, Slot};
 use crate::types::time::Time;
 
 /// Longest time between two checks of the stop flag.
-const NAP: Duration = Duration::from_millis(50);
+const IDLE_PERIOD: Duration = Duration::from_millis(50);
 
 /// Half the frame period of a typical camera (s).
 const HALF_FRAME_S: f64 = 0.015;
@@ -166,7 +166,7 @@ impl InferenceWorker {
             let nap = if self.answer_stream.is_answering() {
                 Duration::ZERO
             } else {
-                NAP
+                IDLE_PERIOD
             };
             seen = self.context.arrival.wait(seen, nap);
             let instruction = lock(&self.context.instruction).clone();
@@ -287,7 +287,7 @@ impl InferenceWorker {
         }
         let took = start.elapsed();
         let sent = context.publisher.publish(message);
-        context.metrics().took(took);
+        context.metrics().record(took);
         match sent {
             Ok(()) => context.metrics().chunks += 1,
             Err(error) => tracing::warn!("chunk not sent: {error}"),

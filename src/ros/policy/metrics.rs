@@ -28,7 +28,7 @@ pub struct PolicyMetrics {
 
 impl PolicyMetrics {
     /// Records the duration of a chunk, from images to actions.
-    pub fn took(&mut self, duration: Duration) {
+    pub fn record(&mut self, duration: Duration) {
         if self.recent_ms.len() == WINDOW {
             self.recent_ms.pop_front();
         }
@@ -58,7 +58,7 @@ mod tests {
         let mut metrics = PolicyMetrics::default();
         assert_eq!(metrics.quantile_ms(0.5), None);
         for ms in 1..=300 {
-            metrics.took(Duration::from_millis(ms));
+            metrics.record(Duration::from_millis(ms));
         }
         let near = |q: f64, ms: f64| (metrics.quantile_ms(q).unwrap() - ms).abs() < 1.5;
         assert!(near(0.0, 101.0) && near(0.5, 200.0) && near(0.95, 290.0) && near(1.0, 300.0));

@@ -34,11 +34,11 @@ pub struct NetworkBackend {
     rgb: RgbImage,
     answer: Option<Generation>,
     /// Latents of the last chunk.
-    made_of: Option<MadeOf>,
+    made_of: Option<GeometryInput>,
 }
 
 /// Geometry latents of a chunk, with the patch grids of its images.
-struct MadeOf {
+struct GeometryInput {
     latents: Latents,
     grids: Vec<Grid>,
 }
@@ -149,7 +149,7 @@ impl InferenceBackend for NetworkBackend {
             instruction: input.instruction,
         };
         let output = self.policy.act(&observation).map_err(|e| network(&e))?;
-        self.made_of = Some(MadeOf {
+        self.made_of = Some(GeometryInput {
             latents: output.latents,
             grids: self.preprocessor.input().grids.clone(),
         });
@@ -214,7 +214,7 @@ impl InferenceBackend for NetworkBackend {
 
     fn geometry(&self) -> Result<Option<RgbImage>, InferenceError> {
         let merge = self.policy.config().patch_rule().merge;
-        let draw = |made_of: &MadeOf| {
+        let draw = |made_of: &GeometryInput| {
             let geometry = made_of.latents.geometry.as_ref();
             geometry.map(|latents| geometry_picture::draw(latents, &made_of.grids, merge))
         };

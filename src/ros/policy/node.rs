@@ -28,7 +28,7 @@ use crate::ros::node::{qos, topics};
 use crate::ros::subscribe::instruction;
 
 /// Time within which the arm node must report a lease that it has granted.
-const LEASE_SHOWN: Duration = Duration::from_secs(1);
+const LEASE_REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ impl PolicyNode {
         };
         let shared = Arc::clone(&callbacks.shared);
         let lifecycle = Arc::new(Lifecycle::offer(node, runtime.tokio(), callbacks)?);
-        let listening = hear_instruction(node, &instruction)?;
+        let listening = subscribe_to_instruction(node, &instruction)?;
         let reported = Reported {
             lifecycle: Arc::clone(&lifecycle),
             shared: Arc::clone(&shared),
@@ -149,7 +149,7 @@ impl Reported {
 }
 
 /// Takes instructions from their topic.
-fn hear_instruction(
+fn subscribe_to_instruction(
     node: &Node,
     instruction: &Arc<Mutex<String>>,
 ) -> Result<instruction::InstructionSubscriptions, RclrsError> {
@@ -211,8 +211,8 @@ fn watch_lease(
         .create_timer_repeating(Duration::from_millis(100), move || {
             let lease = shared.lease.load(Ordering::Acquire);
             let Some((status, age)) = arm.latest() else { return };
-            let granted = lock(&shared.granted).is_some_and(|at| at.elapsed() > LEASE_SHOWN);
-            if lease == 0 || !granted || age > LEASE_SHOWN || status.lease == lease {
+            let granted = lock(&shared.granted).is_some_and(|at| at.elapsed() > LEASE_REPORT_TIMEOUT);
+            if lease == 0 || !granted || age > LEASE_REPORT_TIMEOUT || status.lease == lease {
                 return;
             }
             shared.lease.store(0, Ordering::Release);

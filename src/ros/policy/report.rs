@@ -16,14 +16,14 @@ use crate::ros::subscribe::images::Slot;
 const ARM_STALE: Duration = Duration::from_secs(1);
 
 /// Silence after which a camera's rate is reported as 0.
-const SILENT: Duration = Duration::from_secs(1);
+const RATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Diagnostic status of a camera: rate, age, identical and unusable images.
 pub fn camera(slot: &Slot, expected_hz: f64, fault: Option<&HealthFault>) -> PartStatus {
     let rejected = slot.rejected();
     let health = slot.health();
     let age = slot.silence();
-    let silent = age.is_none_or(|age| age > SILENT);
+    let silent = age.is_none_or(|age| age > RATE_TIMEOUT);
     let rate = health.rate_hz().filter(|_| !silent).unwrap_or(0.0);
     let faulty = match fault {
         Some(HealthFault::Silent { camera, .. } | HealthFault::Frozen { camera, .. }) => camera == slot.camera(),

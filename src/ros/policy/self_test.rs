@@ -33,8 +33,8 @@ pub fn replay(backend: &mut dyn InferenceBackend, dataset: &Path) -> Result<Self
     let data = Dataset::open(dataset).map_err(|e| named(&e))?;
     let episode = data.episodes().iter().rev().find(|episode| episode.length > 0);
     let episode = episode.ok_or_else(|| named(&"expected an episode, found none; record one"))?;
-    let told = data.places(STATE, contract.data.state.iter().map(|of| of.name.as_str()));
-    let told = told.map_err(|e| named(&e))?;
+    let state_places = data.places(STATE, contract.data.state.iter().map(|of| of.name.as_str()));
+    let state_places = state_places.map_err(|e| named(&e))?;
     let views: Vec<_> = contract
         .robot
         .cameras
@@ -52,11 +52,11 @@ pub fn replay(backend: &mut dyn InferenceBackend, dataset: &Path) -> Result<Self
         };
         images.read(at, &mut pictures).map_err(|e| named(&e))?;
         let frames: Vec<_> = pictures.iter().map(arrived).collect();
-        let state = match told.is_empty() {
+        let state = match state_places.is_empty() {
             true => &[][..],
             false => data.values(STATE, at).map_err(|e| named(&e))?,
         };
-        let state: Vec<f64> = told
+        let state: Vec<f64> = state_places
             .iter()
             .filter_map(|i| state.get(*i))
             .map(|v| f64::from(*v))

@@ -64,8 +64,8 @@ pub fn offer(
     kept.push(Box::new(set));
     // The instruction topic of the policy also sets that of the episodes.
     let listener = Arc::clone(session);
-    kept.push(Box::new(instruction::listen(node, move |told| {
-        if let Err(problem) = listener.instruct(told) {
+    kept.push(Box::new(instruction::listen(node, move |text| {
+        if let Err(problem) = listener.instruct(text) {
             tracing::warn!("{problem}");
         }
     })?));

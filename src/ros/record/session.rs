@@ -24,7 +24,7 @@ use crate::ros::node::time::NodeClock;
 use crate::types::time::Time;
 
 /// Polling period for samples.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_PERIOD: Duration = Duration::from_millis(5);
 
 type Picture = Arc<Payload>;
 
@@ -143,10 +143,10 @@ impl RecordingSession {
     /// Takes a camera image; an unusable one is counted.
     pub fn picture(&self, camera: usize, payload: Payload) {
         let stamp = payload.stamp();
-        let shot = streams::shot(payload).map_err(|e| e.to_string());
+        let image = streams::camera_sample(payload).map_err(|e| e.to_string());
         let mut live = lock(&self.live);
-        match shot {
-            Ok(shot) => live.sampler.picture(camera, stamp, shot),
+        match image {
+            Ok(image) => live.sampler.picture(camera, stamp, image),
             Err(reason) => {
                 live.rejected += 1;
                 live.last_rejected = reason;
@@ -202,7 +202,7 @@ impl RecordingSession {
         // The recording thread takes what has arrived until now and ends sampling; no sample waits longer than the rule
         // permits.
         while lock(&self.live).sampler.is_sampling() {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
         // The lock is free once the last row is written.
         drop(lock(&self.work));
@@ -304,7 +304,7 @@ impl RecordingSession {
     pub fn run(&self, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             if !self.take_ready() {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_PERIOD);
             }
         }
     }

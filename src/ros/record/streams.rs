@@ -12,7 +12,7 @@ use super::session::RecordingSession;
 use crate::camera::compressed::Compression;
 use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::{ImageMode, Picture};
-use crate::recording::sampler::{ArmState, Shot};
+use crate::recording::sampler::{ArmState, CameraSample};
 use crate::recording::steps::Commanded;
 use crate::ros::convert::image::{ImageMessageError, Payload};
 use crate::ros::convert::pose::pose_from_message;
@@ -69,9 +69,9 @@ pub fn listen(node: &Node, session: &Arc<RecordingSession>, transport: Transport
 ///
 /// # Errors
 /// Names what is wrong with the image.
-pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, ImageMessageError> {
+pub fn camera_sample(payload: Payload) -> Result<CameraSample<Arc<Payload>>, ImageMessageError> {
     let content = payload.fingerprint()?;
-    Ok(Shot {
+    Ok(CameraSample {
         payload: Arc::new(payload),
         content,
     })

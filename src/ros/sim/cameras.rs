@@ -16,7 +16,7 @@ use crate::ros::convert::image::{rgb8, set_stamp};
 use crate::ros::node::runtime::{Runtime, Shutdown};
 use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::topics;
-use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
+use crate::sim::camera::{self, HEIGHT, Intrinsics, SceneRenderer, View, WIDTH};
 use crate::sim::error::SimError;
 use crate::sim::world::Snapshot;
 use crate::types::time::Time;
@@ -24,7 +24,7 @@ use crate::types::time::Time;
 /// Delay of a camera with the fault `late` (s).
 const LATE_S: f64 = 0.5;
 /// Longest time until the thread notices that the node shuts down.
-const WAKE: Duration = Duration::from_millis(100);
+const IDLE_PERIOD: Duration = Duration::from_millis(100);
 
 /// Slot for the newest snapshot to render; older ones are dropped.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl Cameras {
         let waited = self
             .0
             .changed
-            .wait_timeout_while(newest, WAKE, |newest| newest.is_none());
+            .wait_timeout_while(newest, IDLE_PERIOD, |newest| newest.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
@@ -62,37 +62,37 @@ pub fn start(runtime: &Runtime, settings: &SimSettings, faults: CameraFaults) ->
         return Ok(None);
     }
     let node = runtime.node();
-    let ends = View::ALL.map(|view| Camera::new(node, view));
-    let mut ends = ends.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let publishers = View::ALL.map(|view| Camera::new(node, view));
+    let mut publishers = publishers.into_iter().collect::<Result<Vec<_>, _>>()?;
     let cameras = Cameras(Arc::default());
     let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), NodeClock::of(node));
     runtime
         .shutdown()
-        .run_beside(move || photograph(&mine, &mut ends, &faults, &shutdown, &clock));
+        .run_beside(move || render_loop(&mine, &mut publishers, &faults, &shutdown, &clock));
     Ok(Some(cameras))
 }
 
-fn photograph(
+fn render_loop(
     cameras: &Cameras,
-    ends: &mut [Camera],
+    publishers: &mut [Camera],
     faults: &CameraFaults,
     shutdown: &Shutdown,
     clock: &NodeClock,
 ) -> Result<(), SimNodeError> {
-    let mut photographer = None;
+    let mut renderer = None;
     while !shutdown.is_requested() {
         let Some((snapshot, stamp)) = cameras.next() else {
             continue;
         };
-        let photographer = match &mut photographer {
-            Some(photographer) => photographer,
+        let renderer = match &mut renderer {
+            Some(renderer) => renderer,
             // Created here, because the OpenGL context belongs to this thread.
-            none => none.insert(Photographer::new(&snapshot)?),
+            none => none.insert(SceneRenderer::new(&snapshot)?),
         };
-        for camera in ends.iter_mut() {
+        for camera in publishers.iter_mut() {
             let intrinsics = camera::intrinsics(&snapshot, camera.view)?;
-            let pixels = photographer.take(&snapshot, camera.view)?;
-            camera.shoot(pixels, stamp, faults.of(camera.view))?;
+            let pixels = renderer.take(&snapshot, camera.view)?;
+            camera.queue_image(pixels, stamp, faults.of(camera.view))?;
             camera.publish(&intrinsics, clock.now(), faults.of(camera.view))?;
         }
     }
@@ -123,7 +123,7 @@ impl Camera {
     }
 
     /// Queues an image for publication, changed according to the fault.
-    fn shoot(&mut self, pixels: &[u8], stamp: Time, fault: CameraFault) -> Result<(), SimError> {
+    fn queue_image(&mut self, pixels: &[u8], stamp: Time, fault: CameraFault) -> Result<(), SimError> {
         let image = match (fault, self.last.take()) {
             (CameraFault::Frozen, Some(old)) => stamped(old, stamp),
             (CameraFault::Truncated, _) => {

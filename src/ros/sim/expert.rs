@@ -23,11 +23,11 @@ use crate::sim::tasks::TaskLayout;
 use crate::types::time::Time;
 
 /// Polling period for a new status.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_PERIOD: Duration = Duration::from_millis(5);
 /// Time to wait before a refused lease is requested again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+const LEASE_RETRY_PERIOD: Duration = Duration::from_millis(500);
 /// Time within which the arm node must report a lease that it has granted.
-const LEASE_SHOWN: Duration = Duration::from_millis(500);
+const LEASE_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time by which a chunk may be early, so that a status just before its time is used (s).
 const EARLY_S: f64 = 0.03;
 
@@ -147,7 +147,7 @@ impl ExpertDriver {
         while !shutdown.is_requested() {
             let order = lock(&self.handle.0.order).take();
             if let Some(layout) = order {
-                self.let_go();
+                self.release_lease();
                 // A status from before the reset does not contain the arm's new pose.
                 lock(&self.handle.0.status).take();
                 self.task = layout.map(|layout| Driving {
@@ -159,15 +159,15 @@ impl ExpertDriver {
             }
             let status = lock(&self.handle.0.status).take();
             if let Some(status) = status {
-                self.look(&status)?;
+                self.take_status(&status)?;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
-        self.let_go();
+        self.release_lease();
         Ok(())
     }
 
-    fn look(&mut self, status: &ArmStatus) -> Result<(), ExpertError> {
+    fn take_status(&mut self, status: &ArmStatus) -> Result<(), ExpertError> {
         let ready = [ArmStatus::HOLDING, ArmStatus::EXECUTING].contains(&status.mode);
         if self.task.is_none() || !ready {
             return Ok(());
@@ -176,7 +176,7 @@ impl ExpertDriver {
             None => self.ask_for_lease(),
             Some(granted) if status.lease == granted.id => return self.drive(status, granted.id),
             // The status may be older than the lease.
-            Some(granted) if granted.at.elapsed() > LEASE_SHOWN => self.lose(&status.lease_source),
+            Some(granted) if granted.at.elapsed() > LEASE_REPORT_TIMEOUT => self.lose(&status.lease_source),
             Some(_) => {}
         }
         Ok(())
@@ -217,7 +217,7 @@ impl ExpertDriver {
             self.task = None;
             self.handle.0.done.store(true, Ordering::Release);
             self.handle.0.active.store(false, Ordering::Release);
-            self.let_go();
+            self.release_lease();
             return Ok(());
         };
         driving.last_chunk = time;
@@ -238,12 +238,12 @@ impl ExpertDriver {
             }
             Err(error) => {
                 tracing::warn!("the expert waits: {error}");
-                self.ask_from = Instant::now() + ASK_AGAIN;
+                self.ask_from = Instant::now() + LEASE_RETRY_PERIOD;
             }
         }
     }
 
-    fn let_go(&mut self) {
+    fn release_lease(&mut self) {
         self.heartbeat.set_lease(None);
         if let Some(granted) = self.lease.take()
             && let Err(error) = self.tokio.block_on(self.leases.release(granted.id))

@@ -30,7 +30,7 @@ const STATUS_S: f64 = 0.1;
 /// Simulated time between two messages on `/clock` (s).
 const CLOCK_S: f64 = 0.004;
 /// Delay beyond which the thread skips the lost time instead of making up for it (s).
-const FORGIVEN_S: f64 = 0.1;
+const MAX_BACKLOG_S: f64 = 0.1;
 
 /// Connections of the physics thread.
 pub struct Connections {
@@ -132,7 +132,7 @@ impl PhysicsThread {
                 time.publish(ClockMessage { clock })?;
             }
             if faults.due() {
-                self.play_faults(&connections.faults);
+                self.apply_faults(&connections.faults);
             }
             let state = self.episode_world.step(&mut self.driver);
             if let Some(state) = state {
@@ -151,7 +151,7 @@ impl PhysicsThread {
             }
             next += step;
             let behind = Instant::now().saturating_duration_since(next);
-            if behind.as_secs_f64() > FORGIVEN_S {
+            if behind.as_secs_f64() > MAX_BACKLOG_S {
                 next = Instant::now();
             }
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -201,7 +201,7 @@ impl PhysicsThread {
         Ok(self.episode_world.layout.instruction.clone())
     }
 
-    fn play_faults(&mut self, faults: &LiveFaults) {
+    fn apply_faults(&mut self, faults: &LiveFaults) {
         self.driver.set_faults(faults.driver());
         let error = faults.error();
         if error != self.error && error != 0 {

@@ -5,4 +5,4 @@
 
 pub mod images;
 pub mod instruction;
-pub(in crate::ros) mod unheard;
+pub(in crate::ros) mod unmatched_publishers;

@@ -34,7 +34,7 @@ pub struct Announcer(Arc<Mutex<String>>);
 
 impl Announcer {
     /// Reports information.
-    pub fn say(&self, what: impl Into<String>) {
+    pub fn announce(&self, what: impl Into<String>) {
         let what = what.into();
         tracing::info!("{what}");
         *lock(&self.0) = what;
@@ -131,7 +131,7 @@ impl CommandClients {
     /// Moves to a named configuration of the arm's file under the operator's lease.
     pub fn move_to(&self, name: &str, lease: u64) {
         let (moves, target, speed) = (self.moves.clone(), name.to_owned(), self.move_speed);
-        self.announcer.say(format!("moving to {name}"));
+        self.announcer.announce(format!("moving to {name}"));
         self.moving.store(true, Ordering::Release);
         let moving = Arc::clone(&self.moving);
         self.spawn("move", async move {
@@ -190,7 +190,8 @@ impl CommandClients {
         };
         let number = self.next + 1;
         self.next = number % count;
-        self.announcer.say(format!("instruction {number} of {count}: {words}"));
+        self.announcer
+            .announce(format!("instruction {number} of {count}: {words}"));
         if let Err(error) = self.instruction.publish(StringMessage { data: words }) {
             self.announcer
                 .warn(format!("the instruction was not published: {error}"));
@@ -201,7 +202,7 @@ impl CommandClients {
         let (announcer, what) = (self.announcer.clone(), what.to_owned());
         self.tokio.spawn(async move {
             match work.await {
-                Ok(done) => announcer.say(format!("{what}: {done}")),
+                Ok(done) => announcer.announce(format!("{what}: {done}")),
                 Err(why) => announcer.warn(format!("{what}: {why}")),
             }
         });

@@ -20,7 +20,7 @@ use crate::teleop::mapping::Command;
 use crate::teleop::session::{SessionStep, TeleopSession};
 
 /// Period of the loop.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_PERIOD: Duration = Duration::from_millis(10);
 /// Time after which a loop that has not run counts as hung, upon which the heartbeat stops (s).
 const HUNG_S: f64 = 0.1;
 
@@ -112,7 +112,7 @@ impl ControlLoop {
         while outcome.is_ok() && !shutdown.is_requested() {
             self.liveness.beat();
             outcome = self.tick();
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PERIOD);
         }
         self.clients.cancel_move();
         self.operator_lease.close(tokio);
@@ -149,7 +149,7 @@ impl ControlLoop {
             }
             Ok(SessionStep::LetGo(why)) => {
                 self.operator_lease.release(self.keeps_lease);
-                self.announcer.say(format!("{why}: the arm brakes and holds"));
+                self.announcer.announce(format!("{why}: the arm brakes and holds"));
             }
             Ok(SessionStep::Refuse(why)) => self.announcer.warn(format!("not engaged: {why}")),
             Err(error) => {
@@ -160,7 +160,7 @@ impl ControlLoop {
         }
         if self.session.is_engaged() && !engaged {
             self.announcer
-                .say(format!("engaged at speed scale {}", self.session.scale()));
+                .announce(format!("engaged at speed scale {}", self.session.scale()));
         }
         let moving = self.waiting_move.is_some() || self.clients.is_moving();
         let idle = !self.session.is_engaged() && !self.session.is_waiting() && !moving;
@@ -192,7 +192,7 @@ impl ControlLoop {
     fn execute(&mut self, command: &Command) {
         if self.session.command(command) {
             if matches!(command, Command::Faster | Command::Slower) {
-                self.announcer.say(format!("speed scale {}", self.session.scale()));
+                self.announcer.announce(format!("speed scale {}", self.session.scale()));
             }
             return;
         }
@@ -207,11 +207,11 @@ impl ControlLoop {
             Command::LetGo => {
                 self.clients.cancel_move();
                 self.drop_arm(self.keeps_lease);
-                self.announcer.say("let go: the arm brakes and holds");
+                self.announcer.announce("let go: the arm brakes and holds");
             }
             Command::HandBack => {
                 self.drop_arm(false);
-                self.announcer.say("the lease is free");
+                self.announcer.announce("the lease is free");
             }
             Command::ResumePolicy => {
                 self.drop_arm(false);

@@ -14,7 +14,7 @@ use crate::ros::node::qos;
 use crate::ros::node::runtime::Runtime;
 use crate::ros::node::services::Handles;
 use crate::teleop::input_device::{InputDevice, InputReading};
-use crate::teleop::joystick::{Joypad, Joystick};
+use crate::teleop::joystick::{Joystick, JoystickControls};
 use crate::teleop::keyboard::KeyboardDevice;
 use crate::teleop::leader::LeaderDevice;
 use crate::teleop::mapping::{Command, Input, Leader, Mapping, Pad as PadMapping, Pose as PoseMapping};
@@ -74,20 +74,20 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
         }
         Input::Joy(joy) => {
             let stick = Arc::new(Mutex::new(Joystick::new(joy)));
-            let pad = hear_pad(node, &joy.pad, Arc::clone(&stick), |stick| &mut stick.pad, steady)?;
+            let pad = subscribe_to_joystick(node, &joy.pad, Arc::clone(&stick), |stick| &mut stick.pad, steady)?;
             Ok(Inputs {
                 device: Box::new(stick),
                 kept: vec![pad],
             })
         }
-        Input::Leader(mapping) => Ok(hear_leader(node, mapping, steady)?),
-        Input::Pose(mapping) => Ok(hear_tracker(node, mapping, steady)?),
+        Input::Leader(mapping) => Ok(subscribe_to_leader(node, mapping, steady)?),
+        Input::Pose(mapping) => Ok(subscribe_to_tracker(node, mapping, steady)?),
     }
 }
 
-fn hear_leader(node: &Node, mapping: &Leader, steady: Steady) -> Result<Inputs, RclrsError> {
+fn subscribe_to_leader(node: &Node, mapping: &Leader, steady: Steady) -> Result<Inputs, RclrsError> {
     let leader = Arc::new(Mutex::new(LeaderDevice::new(mapping)));
-    let pad = hear_pad(
+    let pad = subscribe_to_joystick(
         node,
         &mapping.pad,
         Arc::clone(&leader),
@@ -106,9 +106,9 @@ fn hear_leader(node: &Node, mapping: &Leader, steady: Steady) -> Result<Inputs, 
     })
 }
 
-fn hear_tracker(node: &Node, mapping: &PoseMapping, steady: Steady) -> Result<Inputs, RclrsError> {
+fn subscribe_to_tracker(node: &Node, mapping: &PoseMapping, steady: Steady) -> Result<Inputs, RclrsError> {
     let tracker = Arc::new(Mutex::new(Tracker::new(mapping)));
-    let pad = hear_pad(
+    let pad = subscribe_to_joystick(
         node,
         &mapping.pad,
         Arc::clone(&tracker),
@@ -129,11 +129,11 @@ fn hear_tracker(node: &Node, mapping: &PoseMapping, steady: Steady) -> Result<In
 }
 
 /// Subscribes to the joystick that belongs to a device; best effort matches every driver.
-fn hear_pad<D: Send + 'static>(
+fn subscribe_to_joystick<D: Send + 'static>(
     node: &Node,
     mapping: &PadMapping,
     device: Arc<Mutex<D>>,
-    pad: fn(&mut D) -> &mut Joypad,
+    pad: fn(&mut D) -> &mut JoystickControls,
     steady: Steady,
 ) -> Result<Box<dyn Any + Send + Sync>, RclrsError> {
     let topic = mapping.topic.as_str().qos(qos::images());

@@ -13,7 +13,7 @@ use crate::teleop::session::SOURCE;
 use crate::types::time::Time;
 
 /// Time within which the arm node must report a lease that it has granted (s).
-const SHOWN_S: f64 = 0.5;
+const LEASE_REPORT_TIMEOUT_S: f64 = 0.5;
 
 /// The lease, and requests in progress about it.
 pub struct OperatorLease {
@@ -120,7 +120,7 @@ impl OperatorLease {
     pub fn compare(&self, seen: &ArmReport) -> Option<String> {
         let mut state = lock(&self.shared.state);
         let granted = state.granted?;
-        let shown = seen.arm.received.seconds_since(granted.at) > SHOWN_S;
+        let shown = seen.arm.received.seconds_since(granted.at) > LEASE_REPORT_TIMEOUT_S;
         if !shown || seen.arm.lease == granted.lease {
             return None;
         }

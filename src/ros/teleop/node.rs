@@ -62,9 +62,9 @@ impl TeleopNode {
         let input = inputs::listen(runtime, &settings.mapping, steady)?;
         let mut kept = input.kept;
 
-        let (shown, said, mapping) = (Arc::clone(&status), announcer.clone(), settings.mapping_name.clone());
+        let (shown, announced, mapping) = (Arc::clone(&status), announcer.clone(), settings.mapping_name.clone());
         kept.push(Box::new(diagnostics::publish(node, "operator", move || {
-            vec![report::operator(&mapping, &lock(&shown), &said.last())]
+            vec![report::operator(&mapping, &lock(&shown), &announced.last())]
         })?));
         let control = ControlLoop {
             device: input.device,

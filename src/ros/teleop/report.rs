@@ -19,7 +19,7 @@ pub fn operator(mapping: &str, status: &ControlStatus, announced: &str) -> PartS
         .value("lease", lease)
         .value("chunks", status.chunks)
         .value("input_silent_s", silence)
-        .value("told", announced)
+        .value("announced", announced)
         .complain(Level::Warn, status.fault.is_some(), || {
             status.fault.clone().unwrap_or_default()
         })

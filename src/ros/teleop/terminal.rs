@@ -12,7 +12,7 @@ use crate::ros::node::runtime::Shutdown;
 use crate::teleop::keyboard::KeyboardDevice;
 
 /// Polling timeout.
-const LOOK: Timespec = Timespec {
+const POLL_PERIOD: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
@@ -63,7 +63,7 @@ pub fn listen(shutdown: &Shutdown, keyboard: Arc<Mutex<KeyboardDevice>>, steady:
         let mut bytes = [0; 256];
         while !ending.is_requested() {
             let mut waiting = [PollFd::new(&terminal, PollFlags::IN)];
-            match poll(&mut waiting, Some(&LOOK)) {
+            match poll(&mut waiting, Some(&POLL_PERIOD)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => continue,
                 Ok(_) => {}
                 Err(error) => return Err(error.into()),

@@ -1,11 +1,12 @@
 //! The simulated driver as the driver of the control side, in one process and without topics.
 
 use super::{DriverMotion, Grip, JointFrame, PoseFrame, SimDriver};
+use crate::control::arm::ArmError;
 use crate::realman;
 use crate::realman::DriverCommand;
 
 impl realman::Driver for SimDriver {
-    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), ArmError> {
         match *command {
             DriverCommand::Joints { joint, follow, dof, .. } => self.motion(DriverMotion::Joints(JointFrame {
                 joint: joint.to_vec(),

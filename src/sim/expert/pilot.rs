@@ -7,7 +7,7 @@ use crate::sim::error::SimError;
 use crate::sim::pilot::{Decision, Pilot};
 
 /// Time an episode may take beyond the expert's plan (s).
-const PATIENCE_S: f64 = 4.0;
+const TIME_MARGIN_S: f64 = 4.0;
 
 /// Drives one episode after another with the expert.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl<E: From<SimError>> Pilot<E> for ExpertPilot<'_> {
     }
 
     fn limit_s(&self) -> f64 {
-        self.duration_s() + PATIENCE_S
+        self.duration_s() + TIME_MARGIN_S
     }
 
     fn decide(&mut self, moment: &EpisodeMoment<'_>) -> Result<Decision, E> {

@@ -27,11 +27,11 @@ const AT_REST: f64 = 0.02;
 /// Horizontal distance to the block within which the tool goes straight down, rotating on the way (m).
 const OVER_GRASP: f64 = 0.016;
 /// Horizontal distance to the block within which fingers below its top would push it (m).
-const BESIDE: f64 = 0.09;
+const PUSH_DISTANCE_M: f64 = 0.09;
 /// Horizontal distance to the goal within which the block goes straight down, rotating on the way (m).
 const OVER_GOAL: f64 = 0.020;
 /// Horizontal distance from an obstacle within which the carried block, or a finger beside it, could touch it (m).
-const BESIDE_OBSTACLE: f64 = 0.05;
+const OBSTACLE_DISTANCE_M: f64 = 0.05;
 /// Tolerance of the height at which the block counts as placed (m).
 const RESTING: f64 = 0.006;
 /// Opening by which fingers have to be closer than the block's width to have missed it.
@@ -49,7 +49,7 @@ pub struct Interrupted {
     /// Whether the block is between the fingers.
     pub held: bool,
     /// Last command of the gripper, 0 closed to 1 open.
-    pub told: f64,
+    pub gripper_command: f64,
     /// Opening of the fingers, 0 closed to 1 open.
     pub opening: f64,
 }
@@ -58,7 +58,7 @@ pub struct Interrupted {
 pub fn resume(config: &SimConfig, layout: &TaskLayout, from: &Interrupted) -> Path {
     let view = View::new(config, layout, from);
     let begin = |opening: f64| Path::coasting(from.tool, opening, from.velocity, ToolSpeedLimits::of(&config.expert));
-    if from.held && from.told < 0.5 {
+    if from.held && from.gripper_command < 0.5 {
         return view.carry(begin(0.0));
     }
     if view.is_placed() {
@@ -147,7 +147,7 @@ impl<'a> View<'a> {
                 Form::Cylinder([radius, height]) => ([radius; 2], height),
             };
             let [along, across] = on_rotated_axes(prop.yaw, [self.block.x - x, self.block.y - y]);
-            let near = along.abs() < half_x + BESIDE_OBSTACLE && across.abs() < half_y + BESIDE_OBSTACLE;
+            let near = along.abs() < half_x + OBSTACLE_DISTANCE_M && across.abs() < half_y + OBSTACLE_DISTANCE_M;
             if near { z + half_height } else { 0.0 }
         });
         tops.fold(0.0, f64::max)
@@ -168,7 +168,7 @@ impl<'a> View<'a> {
             // Keep the last command: nothing is left to do.
             return begin(1.0);
         }
-        let path = match self.from.told < RELEASE - 0.05 {
+        let path = match self.from.gripper_command < RELEASE - 0.05 {
             true => begin(RELEASE).grip(RELEASE, OPENING_S),
             false => begin(RELEASE),
         };
@@ -183,14 +183,14 @@ impl<'a> View<'a> {
         let off = (self.tool.x - grasp.x).hypot(self.tool.y - grasp.y);
         let is_there = off < AT_GRASP && self.tool.z - grasp.z < AT_GRASP;
         let stops = self.side / (2.0 * crate::sim::world::FINGER_TRAVEL);
-        let missed = self.from.told < 0.5 && self.from.opening < stops - MISSED;
+        let missed = self.from.gripper_command < 0.5 && self.from.opening < stops - MISSED;
         let path = if is_there && !missed {
             begin(0.0)
         } else {
             let path = begin(1.0);
             let path = if off < OVER_GRASP && !missed {
                 path
-            } else if self.tool.z - TIP < top && off < BESIDE {
+            } else if self.tool.z - TIP < top && off < PUSH_DISTANCE_M {
                 path.to(Self::above(self.tool, hover), 0.0, 0.0).to(
                     Self::above(grasp, hover),
                     self.grasp_yaw,
@@ -238,7 +238,7 @@ mod tests {
                 velocity: Vector3::zeros(),
                 block: Pose::translation(x, y, z),
                 held: true,
-                told: 0.0,
+                gripper_command: 0.0,
                 opening: 0.0,
             };
             let path = resume(&config, &layout, &from);

@@ -39,7 +39,7 @@ pub struct CorrectedState {
     /// Measured `base_from_tool` (m).
     pub tool: Pose,
     /// Last command of the gripper, 0 closed to 1 open.
-    pub told: f64,
+    pub gripper_command: f64,
     /// Joints that are commanded now, and those that the expert would command at the end of the first step (rad).
     pub commanded: [Joints; 2],
 }
@@ -49,25 +49,25 @@ pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Label
     let state = CorrectedState {
         joints: placed.joints,
         tool: placed.tool,
-        told: of.told,
+        gripper_command: of.gripper_command,
         commanded: placed.commanded,
     };
-    let told = |step| ToolCommand {
+    let command = |step| ToolCommand {
         tool: of.commanded(step),
-        opening: of.opening_told(step),
+        opening: of.commanded_opening(step),
     };
-    labelled(&state, told, steps)
+    labelled(&state, command, steps)
 }
 
 /// Returns the row of an arm that another source has driven; its chunk is the expert's path onwards, `steps` steps of
 /// it.
 pub fn corrected(path: &Path, state: &CorrectedState, steps: usize) -> Option<LabelledRow> {
     let at = |step: usize| step as f64 * STEP_PERIOD_S;
-    let told = |step| ToolCommand {
+    let command = |step| ToolCommand {
         tool: path.pose(at(step)),
         opening: path.opening(at(step)),
     };
-    labelled(state, told, steps)
+    labelled(state, command, steps)
 }
 
 /// Command at the start of a step.
@@ -79,25 +79,25 @@ struct ToolCommand {
     opening: f64,
 }
 
-/// Returns the row of a state; `told` gives the command at the start of a step.
-fn labelled(state: &CorrectedState, told: impl Fn(usize) -> ToolCommand, steps: usize) -> Option<LabelledRow> {
+/// Returns the row of a state; `command` gives the command at the start of a step.
+fn labelled(state: &CorrectedState, command: impl Fn(usize) -> ToolCommand, steps: usize) -> Option<LabelledRow> {
     let sample = |at: usize, joints, gripper| StepSample {
         pictures: Vec::new(),
         joints: state.joints,
         tool: state.tool,
         commanded: Commanded {
             joints,
-            tool: told(at).tool,
+            tool: command(at).tool,
             gripper,
         },
     };
     let [now, next] = state.commanded;
     let mut rows = Steps::default();
-    rows.push(sample(0, now, state.told));
+    rows.push(sample(0, now, state.gripper_command));
     // The value that holds during a step is that of its start.
-    let row = rows.push(sample(1, next, told(0).opening))?;
+    let row = rows.push(sample(1, next, command(0).opening))?;
     let mut vectors = row.vectors;
-    vectors.insert(CHUNK.to_owned(), chunk(told, steps));
+    vectors.insert(CHUNK.to_owned(), chunk(command, steps));
     let values = vectors.values_mut().flatten();
     values
         .filter(|value| value.abs() < ROUNDING)
@@ -109,11 +109,11 @@ fn labelled(state: &CorrectedState, told: impl Fn(usize) -> ToolCommand, steps: 
 ///
 /// # Shapes
 /// (steps, 7), row major
-fn chunk(told: impl Fn(usize) -> ToolCommand, steps: usize) -> Vec<f32> {
+fn chunk(command: impl Fn(usize) -> ToolCommand, steps: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(steps * 7);
-    let mut before = told(0);
+    let mut before = command(0);
     for step in 0..steps {
-        let after = told(step + 1);
+        let after = command(step + 1);
         let way: Vector3<f64> = after.tool.translation.vector - before.tool.translation.vector;
         let turn = (after.tool.rotation * before.tool.rotation.inverse()).scaled_axis();
         values.extend(way.iter().chain(turn.iter()).map(|value| *value as f32));

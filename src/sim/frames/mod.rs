@@ -20,7 +20,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::camera::CameraRenderer;
-use super::collect::{Beside, CollectError};
+use super::collect::{CollectError, RowCallback};
 use super::config::SimConfig;
 use super::expert::STEP_PERIOD_S;
 use super::tasks::Task;
@@ -62,7 +62,7 @@ pub struct FrameOrder {
     /// Number of threads that render; the result does not depend on it.
     pub jobs: usize,
     /// Writer of additional data beside the rows.
-    pub beside: Option<Arc<Beside>>,
+    pub row_callback: Option<Arc<RowCallback>>,
 }
 
 /// Counts of the written frames.
@@ -148,7 +148,7 @@ impl<'a> RowFiles<'a> {
     }
 }
 
-/// Writes the rows of an order that a dataset does not have yet; calls `told` with each. Each row is an episode of its
+/// Writes the rows of an order that a dataset does not have yet; calls `on_row` with each. Each row is an episode of its
 /// own. [`COUNTS`] is updated with every file, so that an interrupted order can be continued.
 ///
 /// # Errors
@@ -156,7 +156,7 @@ impl<'a> RowFiles<'a> {
 pub fn write(
     order: &FrameOrder,
     writer: &mut DatasetWriter,
-    mut told: impl FnMut(&PlacedFrame, &Whole),
+    mut on_row: impl FnMut(&PlacedFrame, &Whole),
 ) -> Result<FrameCounts, CollectError> {
     let path = writer.root().join(COUNTS);
     let mut counts = FrameCounts::begun(&path, order, writer)?;
@@ -171,7 +171,7 @@ pub fn write(
         |rendered| -> Result<(), CollectError> {
             let (frame, whole) = rendered?;
             counts.add(&frame);
-            told(&frame, &whole);
+            on_row(&frame, &whole);
             if rows.push(whole)? {
                 counts.save(&path)?;
             }
@@ -189,8 +189,8 @@ fn render(order: &FrameOrder, number: u64, renderer: &mut CameraRenderer) -> Ren
     let frame = place(order, number)?;
     renderer.begin_episode(&frame.snapshot, number)?;
     let pictures = renderer.pictures(&frame.snapshot, order.images)?;
-    if let Some(beside) = &order.beside {
-        beside(&frame.snapshot, &pictures).map_err(CollectError::Beside)?;
+    if let Some(row_callback) = &order.row_callback {
+        row_callback(&frame.snapshot, &pictures).map_err(CollectError::RowCallback)?;
     }
     let whole = Whole {
         task: frame.situation.instruction.clone(),
@@ -242,14 +242,14 @@ impl FrameCounts {
         match counts {
             Some(counts) if counts.seed == order.seed && counts.frames == found => Ok(counts),
             counts => {
-                let told = counts.map_or("nothing that counts them".to_owned(), |counts| {
+                let recorded = counts.map_or("nothing that counts them".to_owned(), |counts| {
                     format!("{} of seed {}", counts.frames, counts.seed)
                 });
                 Err(CollectError::OtherRows {
                     path: path.to_owned(),
                     rows: found,
                     seed: order.seed,
-                    found: told,
+                    found: recorded,
                 })
             }
         }

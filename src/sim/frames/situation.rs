@@ -60,7 +60,7 @@ pub struct Situation {
     /// Opening of the fingers, 0 closed to 1 open, unless the block is between them.
     pub opening: f64,
     /// Last command of the gripper, 0 closed to 1 open.
-    pub told: f64,
+    pub gripper_command: f64,
     /// Position of the block.
     pub block: BlockPlacement,
     /// The path onwards, if the arm has come to rest here.
@@ -120,7 +120,7 @@ impl Situation {
     }
 
     /// Returns the command of the gripper `steps` steps from now, 0 closed to 1 open.
-    pub(super) fn opening_told(&self, steps: usize) -> f64 {
+    pub(super) fn commanded_opening(&self, steps: usize) -> f64 {
         let ahead = steps as f64 * STEP_PERIOD_S;
         match &self.from_rest {
             Some(path) => path.opening(ahead),

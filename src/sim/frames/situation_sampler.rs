@@ -34,7 +34,7 @@ const REST_SHARE: f64 = 0.3;
 /// Range of other start positions of the tool: x, y and z (m).
 const START_M: [[f64; 2]; 3] = [[0.22, 0.42], [-0.22, 0.22], [0.12, 0.32]];
 /// Range of the tool's position in a recovery (m).
-const ANYWHERE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
+const RECOVERY_RANGE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
 /// Half of the recoveries begin within this distance of the block along x and y, and up to twice as high above it (m).
 const BESIDE_M: f64 = 0.06;
 /// Largest rotation of the tool about the vertical at the start (rad).
@@ -181,7 +181,7 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut Ch
         kind: Kind::Expert,
         instruction: layout.instruction.clone(),
         opening: path.opening_reached(time_s, finger_rate(config), stops),
-        told: path.opening(time_s),
+        gripper_command: path.opening(time_s),
         id,
         layout,
         path,
@@ -200,7 +200,7 @@ fn at_rest(config: &SimConfig, mut of: Situation) -> Situation {
         velocity: Vector3::zeros(),
         block: of.block_pose(config, &tool),
         held: of.block == BlockPlacement::Held,
-        told: of.told,
+        gripper_command: of.gripper_command,
         opening: of.opening,
     };
     of.from_rest = Some(resume(config, &of.layout, &from));
@@ -216,13 +216,13 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: TaskLayout, random: &
         true => 0.0,
         false => 1.0,
     };
-    let mut place = within(&ANYWHERE_M, random);
+    let mut place = within(&RECOVERY_RANGE_M, random);
     let [x, y, z] = layout.object.position;
     if random.random_bool(0.5) {
         let mut near = |reach: f64| random.random_range(-reach..reach);
         place = Vector3::new(x + near(BESIDE_M), y + near(BESIDE_M), z + near(BESIDE_M) + BESIDE_M);
     }
-    place.z = place.z.max(ANYWHERE_M[2][0]);
+    place.z = place.z.max(RECOVERY_RANGE_M[2][0]);
     let beside = |half: f64, px: f64, py: f64| (place.x - px).abs().max((place.y - py).abs()) < half;
     let over_block = beside(FINGERS_M, x, y);
     let stand = layout.props.iter().find(|prop| prop.name == "pedestal");
@@ -243,7 +243,7 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: TaskLayout, random: &
         kind: Kind::Recovery,
         instruction: layout.instruction.clone(),
         opening: (opening + finger_rate(config) * time_s).min(1.0),
-        told: f64::from(u8::from(!missed)),
+        gripper_command: f64::from(u8::from(!missed)),
         id,
         layout,
         path,
@@ -273,7 +273,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut 
         } else {
             z + half
         };
-        Some((crate::sim::scene_sampler::said(&prop.name)?, Vector3::new(x, y, top)))
+        Some((crate::sim::scene_sampler::words(&prop.name)?, Vector3::new(x, y, top)))
     }));
     // Half of them name the block, because every task begins with it.
     let nth = match random.random_bool(0.5) {
@@ -298,7 +298,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut 
         kind: Kind::Pointing,
         instruction: wording.replace("{}", &name),
         opening: 1.0,
-        told: 1.0,
+        gripper_command: 1.0,
         id,
         layout,
         path,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::ask::{self, SceneQuestion};
 use crate::dataset::frame::ImageMode;
-use crate::sim::camera::{Photographer, View};
+use crate::sim::camera::{SceneRenderer, View};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
 use crate::sim::scene_sampler::{SampledScene, sample_scene};
@@ -44,7 +44,7 @@ pub struct Order {
 
 /// Counts of the written questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct QuestionCounts {
     /// Number of scenes.
     pub scenes: usize,
     /// Number of questions to train on.
@@ -72,7 +72,7 @@ pub enum WriteError {
     },
 }
 
-/// Writes questions into a folder; calls `told` with the number of questions after each scene.
+/// Writes questions into a folder; calls `report_count` with the number of questions after each scene.
 ///
 /// # Errors
 /// When a scene cannot be built or rendered, or the disk refuses.
@@ -80,27 +80,27 @@ pub fn write(
     config: &SimConfig,
     order: &Order,
     out: &Path,
-    mut told: impl FnMut(usize),
-) -> Result<Written, WriteError> {
+    mut report_count: impl FnMut(usize),
+) -> Result<QuestionCounts, WriteError> {
     let images = out.join(IMAGES);
     std::fs::create_dir_all(&images).map_err(refused(&images))?;
     let _lock = WriterLock::acquire(out)?;
     let scenes = order.count.div_ceil(order.per_scene.max(1));
     let held_out = held_out(order, scenes);
-    let mut photographer = None;
+    let mut renderer = None;
     let mut sides = [Vec::new(), Vec::new()];
     let mut asked = 0;
     let mut number = 0;
     while asked < order.count {
         let sampled = sample_scene(config, order.seed, number as u64)?;
-        let photographer = match &mut photographer {
-            Some(photographer) => photographer,
-            none => none.insert(Photographer::new(&sampled.snapshot)?),
+        let renderer = match &mut renderer {
+            Some(renderer) => renderer,
+            none => none.insert(SceneRenderer::new(&sampled.snapshot)?),
         };
         let mut names = Vec::with_capacity(order.views.len());
         for view in &order.views {
             let name = format!("{IMAGES}/{number:06}_{}.png", view.name());
-            let picture = photographer.picture(&sampled.snapshot, *view, ImageMode::Png)?;
+            let picture = renderer.picture(&sampled.snapshot, *view, ImageMode::Png)?;
             let path = out.join(&name);
             std::fs::write(&path, picture.bytes).map_err(refused(&path))?;
             names.push(name);
@@ -118,7 +118,7 @@ pub fn write(
             .zip(0..)
             .map(|(question, nth)| row(format!("{number:06}-{nth}"), &sampled, &names, question));
         side.extend(rows);
-        told(asked);
+        report_count(asked);
         number += 1;
     }
     let [trained, held] = &sides;
@@ -127,7 +127,7 @@ pub fn write(
         let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join(",\n");
         std::fs::write(&path, format!("[\n{text}\n]\n")).map_err(refused(&path))?;
     }
-    Ok(Written {
+    Ok(QuestionCounts {
         scenes: number,
         trained: trained.len(),
         held_out: held.len(),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// Direction of the tool, translation or rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Along {
+pub enum ToolAxis {
     /// Along x.
     X,
     /// Along y.
@@ -20,7 +20,7 @@ pub enum Along {
     Rz,
 }
 
-impl Along {
+impl ToolAxis {
     /// Returns the index among x, y, z, rx, ry, rz.
     pub fn index(self) -> usize {
         self as usize
@@ -30,9 +30,9 @@ impl Along {
 /// Direction with its sign, written `+x`, `-rz`, …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Push {
+pub struct SignedAxis {
     /// Direction.
-    pub along: Along,
+    pub along: ToolAxis,
     /// Whether the motion is against the direction.
     pub backwards: bool,
 }
@@ -40,21 +40,21 @@ pub struct Push {
 /// Text that is no direction with a sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected + or - and one of x, y, z, rx, ry, rz, such as +x, found {0:?}")]
-pub struct UnknownPush(String);
+pub struct UnknownAxis(String);
 
-impl TryFrom<String> for Push {
-    type Error = UnknownPush;
+impl TryFrom<String> for SignedAxis {
+    type Error = UnknownAxis;
 
-    fn try_from(text: String) -> Result<Self, UnknownPush> {
-        let wrong = || UnknownPush(text.clone());
+    fn try_from(text: String) -> Result<Self, UnknownAxis> {
+        let wrong = || UnknownAxis(text.clone());
         let (sign, rest) = text.split_at_checked(1).ok_or_else(wrong)?;
         let along = match rest {
-            "x" => Along::X,
-            "y" => Along::Y,
-            "z" => Along::Z,
-            "rx" => Along::Rx,
-            "ry" => Along::Ry,
-            "rz" => Along::Rz,
+            "x" => ToolAxis::X,
+            "y" => ToolAxis::Y,
+            "z" => ToolAxis::Z,
+            "rx" => ToolAxis::Rx,
+            "ry" => ToolAxis::Ry,
+            "rz" => ToolAxis::Rz,
             _ => return Err(wrong()),
         };
         match sign {

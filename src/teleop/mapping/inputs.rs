@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Along, Command, Push, ToolSpeed, VelocityFrame};
+use super::{Command, SignedAxis, ToolAxis, ToolSpeed, VelocityFrame};
 
 /// Keys of a terminal.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Keyboard {
     /// releases.
     pub hold_s: f64,
     /// Keys that move the tool while they are held.
-    pub motion: BTreeMap<String, Push>,
+    pub motion: BTreeMap<String, SignedAxis>,
     /// Keys with a command.
     pub commands: BTreeMap<String, Command>,
 }
@@ -46,7 +46,7 @@ pub struct Axis {
     /// Index in `sensor_msgs/Joy.axes`.
     pub axis: usize,
     /// Direction that it drives.
-    pub drives: Along,
+    pub drives: ToolAxis,
     /// Fraction of the speed at full deflection, with the sign of the direction.
     pub gain: f64,
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use command::{Along, Command, Push, UnknownPush};
+pub use command::{Command, SignedAxis, ToolAxis, UnknownAxis};
 pub use inputs::{
     Axis, AxisHeld, Button, Deadman, Engage, GripperAxis, Joy, Keyboard, Leader, LeaderGripper, LeaderJoint, Pad, Pose,
 };

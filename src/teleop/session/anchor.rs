@@ -86,7 +86,7 @@ impl Anchor {
 
     /// Releases the clutch, because the relation of hand and tool changes; it closes again at the last requested tool
     /// pose.
-    pub(super) fn loosen(&mut self) {
+    pub(super) fn release_clutch(&mut self) {
         if self.goal.is_some() {
             self.clutch = None;
         }

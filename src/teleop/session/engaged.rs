@@ -7,16 +7,16 @@ use super::arm::ObservedArm;
 use crate::contract::ActionSpace;
 use crate::teleop::input_device::Intent;
 use crate::teleop::mapping::Input;
-use crate::teleop::motion::{Course, MotionLimits};
+use crate::teleop::motion::{MotionLimits, MotionProfile};
 use crate::types::time::Time;
 use crate::types::{JOINTS, Joints, Pose};
 
 #[derive(Debug, Clone)]
 pub(super) struct Engaged {
     pub(super) anchor: Anchor,
-    linear: Course<3>,
-    angular: Course<3>,
-    joints: Course<JOINTS>,
+    linear: MotionProfile<3>,
+    angular: MotionProfile<3>,
+    joints: MotionProfile<JOINTS>,
     /// Stamp of the last report that was answered.
     pub(super) last: Option<Time>,
 }
@@ -38,9 +38,9 @@ impl Engaged {
     pub(super) fn new(anchor: Anchor) -> Self {
         Self {
             anchor,
-            linear: Course::default(),
-            angular: Course::default(),
-            joints: Course::default(),
+            linear: MotionProfile::default(),
+            angular: MotionProfile::default(),
+            joints: MotionProfile::default(),
             last: None,
         }
     }

@@ -30,7 +30,7 @@ pub const SOURCE: &str = "teleop";
 /// Time after its observation within which a chunk may start (s).
 const EXPIRY_S: f64 = 0.3;
 /// Maximum time to wait for lease and arm after the deadman was pressed (s).
-const WAIT_S: f64 = 3.0;
+const ENGAGE_TIMEOUT_S: f64 = 3.0;
 
 /// Action to take now.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +119,7 @@ impl TeleopSession {
     fn rescale(&mut self, scale: usize) {
         self.scale = scale;
         if let SessionState::Engaged(engaged) = &mut self.state {
-            engaged.anchor.loosen();
+            engaged.anchor.release_clutch();
         }
     }
 
@@ -162,22 +162,22 @@ impl TeleopSession {
             });
         }
         if let Some(fault) = &reading.fault {
-            return Ok(self.give_up(fault.clone()));
+            return Ok(self.disengage(fault.clone()));
         }
         if let SessionState::Waiting { since } = self.state {
-            let late = now.seconds_since(since) > WAIT_S;
+            let late = now.seconds_since(since) > ENGAGE_TIMEOUT_S;
             match arm::ready(arm, lease, now) {
                 Ok((arm, _)) => {
                     if let Err(why) = self.engage(reading, arm) {
-                        return Ok(self.give_up(why.to_string()));
+                        return Ok(self.disengage(why.to_string()));
                     }
                 }
                 Err(Wait::Lease) if !late => return Ok(SessionStep::Acquire),
                 Err(Wait::For(why)) if late => {
-                    return Ok(self.give_up(format!("waited {WAIT_S} s in vain: {why}")));
+                    return Ok(self.disengage(format!("waited {ENGAGE_TIMEOUT_S} s in vain: {why}")));
                 }
-                Err(Wait::Never(why)) => return Ok(self.give_up(why)),
-                Err(Wait::Lease) => return Ok(self.give_up("the lease was not granted".into())),
+                Err(Wait::Never(why)) => return Ok(self.disengage(why)),
+                Err(Wait::Lease) => return Ok(self.disengage("the lease was not granted".into())),
                 Err(Wait::For(_)) => return Ok(SessionStep::Rest),
             }
         }
@@ -187,14 +187,14 @@ impl TeleopSession {
             Err(Wait::For(_)) if arm.is_some_and(|arm| arm.is_fresh(now) && Some(arm.lease) == lease) => {
                 return Ok(SessionStep::Rest);
             }
-            Err(Wait::Lease) => return Ok(self.give_up("the lease is gone".into())),
-            Err(Wait::For(why) | Wait::Never(why)) => return Ok(self.give_up(why)),
+            Err(Wait::Lease) => return Ok(self.disengage("the lease is gone".into())),
+            Err(Wait::For(why) | Wait::Never(why)) => return Ok(self.disengage(why)),
         };
         self.follow(reading, arm, lease)
     }
 
     /// Ends the engagement; the deadman must be released before anything moves again.
-    fn give_up(&mut self, why: String) -> SessionStep {
+    fn disengage(&mut self, why: String) -> SessionStep {
         let engaged = self.is_engaged();
         self.end();
         if engaged {

@@ -26,7 +26,7 @@ pub use data::{DataSettings, DatasetShare};
 pub use text::{TextSettings, TextSource};
 
 /// Maximum number of files in a chain of bases.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// Configuration of a training run. Relative paths, except `base`, are relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -175,10 +175,10 @@ impl TrainingConfig {
         let mut values = Vec::new();
         let mut next = Some(path.to_owned());
         while let Some(file) = next {
-            if values.len() == DEEPEST {
+            if values.len() == MAX_DEPTH {
                 return Err(RunError::config(
                     path,
-                    format!("base: expected at most {DEEPEST} files behind one another, found more"),
+                    format!("base: expected at most {MAX_DEPTH} files behind one another, found more"),
                 ));
             }
             let text = files::read_description(&file, files::CONFIGURATION).map_err(RunError::file("read", &file))?;

@@ -9,7 +9,7 @@ use crate::training::error::RunError;
 
 /// Sequence of batch numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turns {
+pub struct BatchSequence {
     /// First number.
     pub first: u64,
     /// Distance between numbers: 1 takes all of them.
@@ -47,7 +47,12 @@ pub struct Loader<B> {
 
 impl<B: Send + 'static> Loader<B> {
     /// Starts `workers` threads that make the batches of `turns`, each at most `ahead` batches ahead.
-    pub fn start(feed: &Arc<impl Batches<Batch = B>>, turns: Turns, workers: usize, ahead: usize) -> Self {
+    pub fn start(
+        batch_source: &Arc<impl Batches<Batch = B>>,
+        turns: BatchSequence,
+        workers: usize,
+        ahead: usize,
+    ) -> Self {
         let workers = workers.max(1);
         // A second team of OpenMP threads would make more threads than cores, and then the first team no longer waits
         // actively: a step took twice as long. `set_num_threads` sets the number of the calling thread, and of threads
@@ -57,8 +62,8 @@ impl<B: Send + 'static> Loader<B> {
         let threads: Vec<_> = (0..workers as u64)
             .map(|worker| {
                 let (sender, receiver) = sync_channel(ahead);
-                let feed = Arc::clone(feed);
-                let own = Turns {
+                let batch_source = Arc::clone(batch_source);
+                let own = BatchSequence {
                     first: turns.first + worker * turns.every,
                     every: workers as u64 * turns.every,
                 };
@@ -68,7 +73,7 @@ impl<B: Send + 'static> Loader<B> {
                     let _ = tch::get_num_threads();
                     tch::set_num_threads(1);
                     settled.wait();
-                    make(&*feed, own, &sender);
+                    make(&*batch_source, own, &sender);
                 });
                 receiver
             })
@@ -90,14 +95,14 @@ impl<B: Send + 'static> Loader<B> {
     }
 }
 
-fn make<F: Batches>(feed: &F, turns: Turns, out: &SyncSender<Result<F::Batch, RunError>>) {
-    let mut readers = match feed.readers() {
+fn make<F: Batches>(batch_source: &F, turns: BatchSequence, out: &SyncSender<Result<F::Batch, RunError>>) {
+    let mut readers = match batch_source.readers() {
         Ok(readers) => readers,
         Err(error) => return drop(out.send(Err(error))),
     };
     let numbers = std::iter::successors(Some(turns.first), |number| number.checked_add(turns.every));
     for number in numbers {
-        let batch = feed.batch(Side::Trained, number, &mut readers);
+        let batch = batch_source.batch(Side::Trained, number, &mut readers);
         let failed = batch.is_err();
         if out.send(batch).is_err() || failed {
             return;

@@ -226,14 +226,14 @@ impl Mixture {
             action_columns::require_units(dataset, data, &rows)?;
             actions.extend(rows);
             actions_of.push(taken);
-            let told = told(dataset, &data.state)?;
-            if !told.is_empty() {
+            let state_indices = state_indices(dataset, &data.state)?;
+            if !state_indices.is_empty() {
                 let width = self::width(dataset, STATE)?;
-                let rows: Vec<f32> = pick(finite(dataset, STATE, width)?, width, &told).collect();
+                let rows: Vec<f32> = pick(finite(dataset, STATE, width)?, width, &state_indices).collect();
                 action_columns::require_state_units(dataset, data, &rows)?;
                 states.extend(rows);
             }
-            chosen.push(told);
+            chosen.push(state_indices);
             for view in self.views() {
                 if !dataset.info().pictures().any(|(name, _)| name == view) {
                     let known: Vec<_> = dataset.info().pictures().map(|(name, _)| name).collect();
@@ -341,7 +341,7 @@ fn finite<'a>(dataset: &'a Dataset, column: &str, width: usize) -> Result<&'a [f
 }
 
 /// Returns the indices of the state's values that the contract names, and logs them.
-fn told(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>, RunError> {
+fn state_indices(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>, RunError> {
     let names = || wanted.iter().map(|of| of.name.as_str());
     let places = dataset.places(STATE, names());
     let places = places.map_err(|e| RunError::data(dataset.root(), e.to_string()))?;

@@ -21,15 +21,15 @@ use crate::training::error::RunError;
 /// Number of rows of each dataset, and of conversations, whose images are decoded.
 const SAMPLED: usize = 48;
 /// Maximum number of problems that are named.
-const SHOWN: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Checks the instructions of all datasets with the prompts that training builds from them.
 ///
 /// # Errors
 /// When no prompt can hold an instruction, or it makes one too long; names the episodes.
-pub fn require_instructions(feed: &VlaBatches) -> Result<(), RunError> {
-    let grids = feed.grids()?;
-    for (number, dataset) in feed.mixture().datasets().iter().enumerate() {
+pub fn require_instructions(batch_source: &VlaBatches) -> Result<(), RunError> {
+    let grids = batch_source.grids()?;
+    for (number, dataset) in batch_source.mixture().datasets().iter().enumerate() {
         let mut problems = Vec::new();
         // Many episodes share few instructions.
         let mut sound = BTreeSet::new();
@@ -43,7 +43,7 @@ pub fn require_instructions(feed: &VlaBatches) -> Result<(), RunError> {
                 if sound.contains(task) {
                     continue;
                 }
-                match feed.try_prompts(task, RowPlace { dataset: number, at }, &grids) {
+                match batch_source.try_prompts(task, RowPlace { dataset: number, at }, &grids) {
                     Ok(()) => {
                         sound.insert(task);
                     }
@@ -63,10 +63,10 @@ pub fn require_instructions(feed: &VlaBatches) -> Result<(), RunError> {
 ///
 /// # Errors
 /// When a file or row cannot be read; names them.
-pub fn require_pictures(feed: &VlaBatches, seed: u64) -> Result<(), RunError> {
-    let views = feed.mixture().views();
-    let mut readers = feed.readers()?;
-    for (number, dataset) in feed.mixture().datasets().iter().enumerate() {
+pub fn require_pictures(batch_source: &VlaBatches, seed: u64) -> Result<(), RunError> {
+    let views = batch_source.mixture().views();
+    let mut readers = batch_source.readers()?;
+    for (number, dataset) in batch_source.mixture().datasets().iter().enumerate() {
         require_videos(dataset, &views)?;
         let episodes: Vec<_> = dataset.episodes().iter().filter(|episode| episode.length > 0).collect();
         let count = episodes.len().min(SAMPLED);
@@ -83,7 +83,7 @@ pub fn require_pictures(feed: &VlaBatches, seed: u64) -> Result<(), RunError> {
                 episode: episode.index,
                 frame,
             };
-            let found = feed.pictures(&[RowPlace { dataset: number, at }], &mut readers);
+            let found = batch_source.pictures(&[RowPlace { dataset: number, at }], &mut readers);
             problems.extend(found.err().map(|e| e.to_string()));
         }
         if !problems.is_empty() {
@@ -142,14 +142,14 @@ fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
 ///
 /// # Errors
 /// When one cannot; names files and rows.
-pub fn require_answers(feed: &VlmBatches) -> Result<(), RunError> {
-    let places = feed.places();
+pub fn require_answers(batch_source: &VlmBatches) -> Result<(), RunError> {
+    let places = batch_source.places();
     let bar = progress(places.len(), "conversations");
     let apart = (places.len() / SAMPLED).max(1);
     let mut problems = Vec::new();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let look = |readers: &mut Result<_, RunError>, turn: usize| match (readers, places.get(turn)) {
-        (Ok(readers), Some(place)) => feed.check(*place, turn.is_multiple_of(apart), readers).err(),
+        (Ok(readers), Some(place)) => batch_source.check(*place, turn.is_multiple_of(apart), readers).err(),
         _ => None,
     };
     let take = |problem: Option<RunError>| {
@@ -157,7 +157,7 @@ pub fn require_answers(feed: &VlmBatches) -> Result<(), RunError> {
         problems.extend(problem.map(|e| e.to_string()));
         Ok::<_, RunError>(())
     };
-    parallel::in_order(places.len(), 0..cores, |_| feed.readers(), look, take)?;
+    parallel::in_order(places.len(), 0..cores, |_| batch_source.readers(), look, take)?;
     bar.finish_and_clear();
     match problems.is_empty() {
         true => Ok(()),
@@ -173,11 +173,11 @@ pub fn require_answers(feed: &VlmBatches) -> Result<(), RunError> {
 fn shown(problems: &[String]) -> String {
     let mut shown = problems
         .iter()
-        .take(SHOWN)
+        .take(MAX_LISTED)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join("; ");
-    if let more @ 1.. = problems.len().saturating_sub(SHOWN) {
+    if let more @ 1.. = problems.len().saturating_sub(MAX_LISTED) {
         shown += &format!("; and {more} more");
     }
     shown

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
-use super::loader::{Batches, Loader, Turns};
+use super::loader::{BatchSequence, Batches, Loader};
 use super::sampler::RowPlace;
 use super::vla_batches::VlaBatches;
 use crate::camera::patches::Grid;
@@ -21,7 +21,7 @@ use crate::training::objective::Objective;
 /// Size of a value (bytes).
 const BYTES: usize = 2;
 /// Rows of one forward pass.
-const AT_ONCE: u64 = 64;
+const ROWS_PER_PASS: u64 = 64;
 
 /// Outputs of the blocks that are read, for every row, in bfloat16.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct VisionCache {
 
 /// Rows of a feed, each read once.
 struct Rows {
-    feed: Arc<VlaBatches>,
+    batch_source: Arc<VlaBatches>,
     places: Vec<RowPlace>,
 }
 
@@ -46,20 +46,20 @@ impl Batches for Rows {
     type Readers<'a> = Readers<'a>;
 
     fn readers(&self) -> Result<Readers<'_>, RunError> {
-        self.feed.readers()
+        self.batch_source.readers()
     }
 
     fn batch<'a>(&'a self, _: Side, number: u64, readers: &mut Readers<'a>) -> Result<Self::Batch, RunError> {
         let places = self
             .places
             .iter()
-            .skip((number * AT_ONCE) as usize)
-            .take(AT_ONCE as usize);
+            .skip((number * ROWS_PER_PASS) as usize)
+            .take(ROWS_PER_PASS as usize);
         let places: Vec<RowPlace> = places.copied().collect();
         let pictures = match places.is_empty() {
             // Threads read ahead beyond the last batch.
             true => Pictures::none(),
-            false => self.feed.pictures(&places, readers)?,
+            false => self.batch_source.pictures(&places, readers)?,
         };
         Ok((places, pictures))
     }
@@ -70,14 +70,14 @@ impl VisionCache {
     ///
     /// # Errors
     /// When a row cannot be read, or rows have images of different sizes.
-    pub fn of(feed: &Arc<VlaBatches>, objective: &Objective, workers: usize) -> Result<Self, RunError> {
-        let places = feed.mixture().places();
-        let batches = (places.len() as u64).div_ceil(AT_ONCE);
+    pub fn of(batch_source: &Arc<VlaBatches>, objective: &Objective, workers: usize) -> Result<Self, RunError> {
+        let places = batch_source.mixture().places();
+        let batches = (places.len() as u64).div_ceil(ROWS_PER_PASS);
         let rows = Arc::new(Rows {
-            feed: Arc::clone(feed),
+            batch_source: Arc::clone(batch_source),
             places,
         });
-        let turns = Turns { first: 0, every: 1 };
+        let turns = BatchSequence { first: 0, every: 1 };
         let mut loader = Loader::start(&rows, turns, workers, 2);
         let mut kept = Self {
             rows: HashMap::new(),

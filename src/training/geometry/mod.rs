@@ -25,7 +25,7 @@ use std::path::Path;
 use tch::Tensor;
 
 use crate::camera::patches::Grid;
-use crate::camera::points::{LEAST_CHANNELS, RayFeatures};
+use crate::camera::points::{MIN_CHANNELS, RayFeatures};
 use crate::camera::rgb::RgbImage;
 use crate::model::checkpoint::Placement;
 
@@ -101,7 +101,7 @@ pub fn open(
             (Some(_), _) => Err(refuse(
                 "geometry: expected points or vggt, found both; leave one of them out".into(),
             )),
-            (None, Ok(channels)) if channels >= LEAST_CHANNELS => {
+            (None, Ok(channels)) if channels >= MIN_CHANNELS => {
                 let store = GeometryTargets::open(&settings.cache, Box::new(RaySource))?;
                 let features = RayFeatures {
                     channels,
@@ -114,7 +114,7 @@ pub fn open(
                 )))
             }
             _ => Err(refuse(format!(
-                "geometry.points: expected a checkpoint with a thinkvla.geometry.width of {LEAST_CHANNELS} or more, found \
+                "geometry.points: expected a checkpoint with a thinkvla.geometry.width of {MIN_CHANNELS} or more, found \
                  {width}"
             ))),
         };

@@ -8,7 +8,7 @@ use tch::Tensor;
 use crate::camera::points::RAY_VALUES;
 use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::Picture;
-use crate::sim::collect::{Beside, BesideError};
+use crate::sim::collect::{RowCallback, RowCallbackError};
 use crate::sim::geometry;
 use crate::sim::raycast::RayCaster;
 use crate::sim::world::Snapshot;
@@ -21,14 +21,14 @@ use crate::training::geometry::store::GeometryTargets;
 ///
 /// # Errors
 /// When the directory cannot be made.
-pub fn writer(cache: &Path) -> Result<Arc<Beside>, RunError> {
+pub fn writer(cache: &Path) -> Result<Arc<RowCallback>, RunError> {
     let targets = GeometryTargets::open(cache, Box::new(RaySource))?;
     Ok(Arc::new(move |seen: &Snapshot, pictures: &[Picture]| {
         put(&targets, seen, pictures)
     }))
 }
 
-fn put(targets: &GeometryTargets, seen: &Snapshot, pictures: &[Picture]) -> Result<(), BesideError> {
+fn put(targets: &GeometryTargets, seen: &Snapshot, pictures: &[Picture]) -> Result<(), RowCallbackError> {
     let mut views = Vec::with_capacity(pictures.len());
     for picture in pictures {
         let mut view = RgbImage::default();

@@ -7,7 +7,7 @@ use super::{Objective, TextLoss, finite, mean};
 use crate::model::qwen3_vl::inputs::SequencePlan;
 use crate::model::qwen3_vl::text_model::PassOptions;
 use crate::model::thinkvla::prompt::Prompt;
-use crate::training::batch::{Answered, LossCounts, MASKED, VlmBatch};
+use crate::training::batch::{LabelledConversation, LossCounts, MASKED, VlmBatch};
 use crate::training::error::StepError;
 use crate::training::losses;
 
@@ -32,7 +32,7 @@ impl Objective {
             tape: replay.as_mut().map(|replay| &mut replay.tape),
         };
         let states = backbone.forward_text_with(encoded.as_ref(), &plan, pass)?;
-        let Learned { rows, tokens } = Learned::of(&batch.conversations)?;
+        let PredictedTokens { rows, tokens } = PredictedTokens::of(&batch.conversations)?;
         let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
         let read = states.f_flatten(0, 1)?.f_index_select(0, &on_device(&rows)?)?;
         let sum = losses::text(&backbone.logits(&read)?, &on_device(&tokens)?)?;
@@ -47,13 +47,13 @@ impl Objective {
 }
 
 /// Rows of states, and the tokens that they predict, of concatenated conversations.
-struct Learned {
+struct PredictedTokens {
     rows: Vec<i64>,
     tokens: Vec<i64>,
 }
 
-impl Learned {
-    fn of(conversations: &[Answered]) -> Result<Self, StepError> {
+impl PredictedTokens {
+    fn of(conversations: &[LabelledConversation]) -> Result<Self, StepError> {
         let (mut rows, mut tokens, mut start) = (Vec::new(), Vec::new(), 0);
         for one in conversations {
             if one.labels.len() != one.prompt.ids.len() {

@@ -136,7 +136,7 @@ impl Objective {
     /// Sums the distances of the student from the teacher.
     pub(super) fn reasoning(&self, teacher: &ReadoutStates, output: &Output) -> Result<Tensor, StepError> {
         if self.settings.distill == Distill::Privileged {
-            let said = |queries: &Tensor| -> Result<Tensor, StepError> {
+            let logits = |queries: &Tensor| -> Result<Tensor, StepError> {
                 let (queries, backbone) = (queries.f_to_kind(self.kind)?, self.network.backbone());
                 Ok(match self.config.thinkvla.hidden_tap {
                     HiddenTap::PreNorm => backbone.logits(&queries)?,
@@ -145,9 +145,9 @@ impl Objective {
             };
             let teacher = {
                 let _no_grad = tch::no_grad_guard();
-                said(&teacher.queries)?
+                logits(&teacher.queries)?
             };
-            return Ok(losses::divergence(&teacher, &said(&output.latents.readout.queries)?)?);
+            return Ok(losses::divergence(&teacher, &logits(&output.latents.readout.queries)?)?);
         }
         let made = output.latents.reasoning.as_ref().ok_or_else(|| StepError::Batch {
             part: "teacher",

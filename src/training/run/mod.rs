@@ -57,7 +57,7 @@ pub struct TrainingRun {
     objective: Objective,
     optimiser: Optimiser,
     schedule: Schedule,
-    feed: Arc<VlaBatches>,
+    batch_source: Arc<VlaBatches>,
     vlm_stream: Option<VlmStream>,
     contract: Contract,
     tokenizer: Tokenizer,
@@ -101,13 +101,13 @@ impl TrainingRun {
         let data = &self.config.data;
         let turns = self.turns();
         let mut loaders = Loaders {
-            demonstrations: Loader::start(&self.feed, turns, data.workers, data.ahead),
+            demonstrations: Loader::start(&self.batch_source, turns, data.workers, data.ahead),
             answers: self.vlm_stream.as_ref().and_then(|vlm_stream| vlm_stream.start(turns)),
         };
         let (leads, out) = (self.ranks.leads(), self.config.out.clone());
         let validation = &self.config.validation;
         let against = (leads && validation.share > 0.0)
-            .then(|| Validation::new(&self.feed, validation.batches))
+            .then(|| Validation::new(&self.batch_source, validation.batches))
             .transpose()?;
         if leads && self.step == 0 {
             self.text.before = self.measure_text()?;
@@ -149,7 +149,7 @@ impl TrainingRun {
             data_wait: waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
             held_out: self.held_out,
             interrupted: self.step < end,
-            targets_made: self.feed.targets_made(),
+            targets_made: self.batch_source.targets_made(),
             text: self.text,
         })
     }
@@ -157,7 +157,7 @@ impl TrainingRun {
     /// Measures held-out episodes, and held-out answers in the leading process.
     fn measure(&mut self, against: Option<&Validation>, scalars: &mut Scalars) -> Result<(), RunError> {
         if let Some(against) = against {
-            let measure = || against.measure(&self.feed, &self.objective, self.step);
+            let measure = || against.measure(&self.batch_source, &self.objective, self.step);
             let found = self.optimiser.with_average(measure)?;
             self.held_out = Some(found.action);
             scalars.held_out = Some(found.action);
@@ -206,7 +206,7 @@ impl TrainingRun {
             text: self.text,
             began_with: self.began_with.clone(),
             ranks: self.ranks.size(),
-            words: self.words.as_ref().map(PrivilegedText::said).unwrap_or_default(),
+            words: self.words.as_ref().map(PrivilegedText::answers).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
         };

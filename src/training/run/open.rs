@@ -37,7 +37,7 @@ fn placement(config: &TrainingConfig, file: &Path, ranks: &mut ProcessGroup) -> 
         .map_err(|e| RunError::config(file, e.to_string()))?
         .resolve()?;
     Ok(Placement {
-        device: ranks.settle(device)?,
+        device: ranks.assign_device(device)?,
         compute: config.compute,
     })
 }
@@ -57,12 +57,12 @@ impl TrainingRun {
         let checkpoint_dir = checkpoint_dir(&config, ranks.leads())?;
         let last = last_step(&checkpoint_dir, &config, resume)?;
         let source = Source::read(&config, file, placement)?;
-        let feed = Arc::new(source.feed()?);
-        let contract = source.contract(&feed);
+        let batch_source = Arc::new(source.batch_source()?);
+        let contract = source.contract(&batch_source);
         let words = source.words(ranks.size())?;
         let (objective, vlm_stream) = source.objective(&contract)?;
         if ranks.leads() {
-            preflight::require_pictures(&feed, config.seed)?;
+            preflight::require_pictures(&batch_source, config.seed)?;
             vlm_stream.as_ref().map_or(Ok(()), VlmStream::require_answers)?;
         }
         let manifest = source.manifest;
@@ -74,7 +74,7 @@ impl TrainingRun {
         }
         let mut run = Self {
             schedule: Schedule::new(&config.schedule, &config.optimiser.learning_rates, config.steps),
-            feed,
+            batch_source,
             began_with: manifest.files.hash(),
             tokenizer: manifest.tokenizer,
             metrics: ranks
@@ -94,7 +94,7 @@ impl TrainingRun {
             checkpoint_dir,
         };
         if let Some(last) = last {
-            run.take_up(last)?;
+            run.restore_run(last)?;
         }
         // The only slow preparation comes last: nothing after it refuses the run.
         if run.config.data.keep_vision {
@@ -105,17 +105,17 @@ impl TrainingRun {
 
     /// Computes the outputs of the vision blocks for every row and keeps them in memory.
     fn keep_vision(&self) -> Result<(), RunError> {
-        let kept = VisionCache::of(&self.feed, &self.objective, self.config.data.workers)?;
+        let kept = VisionCache::of(&self.batch_source, &self.objective, self.config.data.workers)?;
         tracing::info!(
             "kept what the vision blocks make of every row: {:.0} MB",
             kept.bytes() as f64 / 1e6
         );
-        self.feed.keep(kept);
+        self.batch_source.keep(kept);
         Ok(())
     }
 
     /// Resumes from a checkpoint of this run.
-    fn take_up(&mut self, step: u64) -> Result<(), RunError> {
+    fn restore_run(&mut self, step: u64) -> Result<(), RunError> {
         let notes = self.checkpoint_dir.notes(step)?;
         let path = self.checkpoint_dir.path(step);
         if notes.began_with != self.began_with {
@@ -196,7 +196,7 @@ impl<'a> Source<'a> {
     }
 
     /// Opens the demonstrations and the teachers.
-    fn feed(&self) -> Result<VlaBatches, RunError> {
+    fn batch_source(&self) -> Result<VlaBatches, RunError> {
         let (config, network) = (self.config, &self.network);
         let mut mixture = Mixture::open(&config.data.datasets, self.manifest.contract()?)?;
         if network.thinkvla.proprio == Proprio::Projected && knows_actions(&self.manifest) {
@@ -226,13 +226,13 @@ impl<'a> Source<'a> {
     }
 
     /// Returns the contract of the trained checkpoint.
-    fn contract(&self, feed: &VlaBatches) -> Contract {
+    fn contract(&self, batch_source: &VlaBatches) -> Contract {
         Contract {
             model: Some(Model {
                 chunk_len: self.network.thinkvla.chunk_len as usize,
                 weights: self.config.name.clone(),
             }),
-            ..feed.mixture().contract().clone()
+            ..batch_source.mixture().contract().clone()
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tch::Tensor;
 
 use crate::training::batch::{LossCounts, VlaBatch, VlmBatch};
-use crate::training::data::loader::{Loader, Turns};
+use crate::training::data::loader::{BatchSequence, Loader};
 use crate::training::error::RunError;
 use crate::training::error::StepError;
 use crate::training::metrics::Scalars;
@@ -40,7 +40,7 @@ impl TrainingRun {
             words.forget_old(at);
             for (batch, turn) in batches.iter_mut().zip(0..) {
                 let number = turns.first + turn * turns.every;
-                words.teach(&self.objective, &self.feed, number, batch)?;
+                words.teach(&self.objective, &self.batch_source, number, batch)?;
             }
         }
         let mut totals = LossCounts::default();
@@ -94,9 +94,9 @@ impl TrainingRun {
     }
 
     /// Returns the batches of this process: with N processes each takes every N-th.
-    pub(super) fn turns(&self) -> Turns {
+    pub(super) fn turns(&self) -> BatchSequence {
         let size = self.ranks.size() as u64;
-        Turns {
+        BatchSequence {
             first: self.step * self.config.data.accumulate as u64 * size + self.ranks.rank() as u64,
             every: size,
         }

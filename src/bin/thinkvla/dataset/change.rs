@@ -16,20 +16,20 @@ use thinkvla::dataset::{Dataset, DatasetWriter, open_episode};
 use thinkvla::writer_lock::WriterLock;
 
 use super::{Apply, Episodes, Open};
-use crate::tell;
+use crate::print_line;
 
 pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
     let ours = root.join(FILE_NAME).exists();
     if apply == Apply::ToAny && !ours {
         let _lock = WriterLock::acquire(root)?;
         let done = Repair::plan(root)?.apply(&Disk)?;
-        done.iter().for_each(|step| tell(step));
-        tell(&format!("{} steps; --undo puts back what was set aside", done.len()));
+        done.iter().for_each(|step| print_line(step));
+        print_line(&format!("{} steps; --undo puts back what was set aside", done.len()));
         return Ok(());
     }
     if apply == Apply::Never || !ours {
         let words = Repair::plan(root)?.words();
-        words.iter().for_each(|step| tell(&format!("would {step}")));
+        words.iter().for_each(|step| print_line(&format!("would {step}")));
         let end = match (words.is_empty(), ours) {
             (true, _) => "nothing to repair",
             (false, true) => "nothing was changed",
@@ -37,13 +37,13 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
                 "nothing was changed: another program wrote this dataset; --apply does it, --undo takes it back"
             }
         };
-        tell(end);
+        print_line(end);
         return Ok(());
     }
     Contract::load(root)?;
     let (mut writer, resumed) = DatasetWriter::repair(Arc::new(Disk), root)?;
     for repair in &resumed.repairs {
-        tell(repair);
+        print_line(repair);
     }
     if let Some(found) = resumed.open {
         let what = format!(
@@ -51,21 +51,21 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
             found.frames, found.header.task
         );
         match open {
-            Open::Keep => tell(&format!(
+            Open::Keep => print_line(&format!(
                 "{what} is kept; --open save or --open discard decides about it"
             )),
-            Open::Save => tell(&format!(
+            Open::Save => print_line(&format!(
                 "{what} is saved as episode {}",
                 writer.save(&Map::new())?.episode
             )),
             Open::Discard => {
                 writer.discard()?;
-                tell(&format!("{what} is thrown away"));
+                print_line(&format!("{what} is thrown away"));
             }
         }
     }
     let info = writer.info();
-    tell(&format!(
+    print_line(&format!(
         "sound: {} episodes, {} frames",
         info.total_episodes, info.total_frames
     ));
@@ -74,7 +74,7 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
 
 pub fn undo_repair(root: &Path) -> anyhow::Result<()> {
     let files = undo(&Disk, root)?;
-    tell(&format!("{files} files are where they were"));
+    print_line(&format!("{files} files are where they were"));
     Ok(())
 }
 
@@ -168,7 +168,7 @@ fn require(dataset: &Dataset, episodes: &[Episodes]) -> anyhow::Result<()> {
 fn made(sources: &[EpisodeSource<'_>], out: &Path) -> anyhow::Result<()> {
     let info = assemble(&Disk, sources, out)?;
     let (episodes, frames) = (info.total_episodes, info.total_frames);
-    tell(&format!("{}: {episodes} episodes, {frames} frames", out.display()));
+    print_line(&format!("{}: {episodes} episodes, {frames} frames", out.display()));
     Ok(())
 }
 
@@ -216,13 +216,13 @@ fn change(dataset: &Dataset, episodes: Vec<EpisodeChoice>, place: Place<'_>) -> 
     made(&sources, &new)?;
     let folders = copy_others(&Disk, &root, &new)?;
     let before = replace(&Disk, &root, &new, lock)?;
-    tell(&format!(
+    print_line(&format!(
         "it is now {}; what was there is {}",
         root.display(),
         before.display()
     ));
     if !folders.is_empty() {
-        tell(&format!(
+        print_line(&format!(
             "{}: expected only files beside those of the dataset, found the folders {}; they were not copied, move \
              them to {} if they belong to it",
             before.display(),

@@ -35,19 +35,19 @@ pub struct ImportArguments {
     /// Recordings: .mcap or .mcap.zstd files, or folders made by `ros2 bag record -s mcap`; each becomes an episode
     #[arg(required = true)]
     bags: Vec<PathBuf>,
-    /// The dataset; made if it is not there
+    /// The dataset; created if it does not exist
     #[arg(long)]
     into: PathBuf,
     /// Folder with the contract.yaml of the robot, e.g. a dataset or a checkpoint; rows come at its rate
     #[arg(long)]
     contract: PathBuf,
     /// A column of numbers and its topics, e.g. observation.state=/joint_states,/tool_pose (JointState, PoseStamped,
-    /// ActionChunk, Float32/64MultiArray); several times. Of a topic some values alone: /joint_states:joint1,joint2. Of
-    /// an exported recording COLUMN is enough
+    /// ActionChunk, Float32/64MultiArray); may be repeated. Some values of a topic: /joint_states:joint1,joint2. For an
+    /// exported recording, COLUMN is enough
     #[arg(long = "vector", value_name = "COLUMN=TOPIC[:VALUE,VALUE][,TOPIC]", required = true)]
     vectors: Vec<Source>,
-    /// A camera and its topic, e.g. top=/camera/top/image/compressed (CompressedImage, Image); several times. Of an
-    /// exported recording NAME is enough
+    /// A camera and its topic, e.g. top=/camera/top/image/compressed (CompressedImage, Image); may be repeated. For
+    /// an exported recording, NAME is enough
     #[arg(long = "camera", value_name = "NAME=TOPIC")]
     cameras: Vec<Source>,
     /// Instruction of the episodes
@@ -56,7 +56,7 @@ pub struct ImportArguments {
     /// Topic of the instruction (String); its first message counts
     #[arg(long)]
     task_topic: Option<String>,
-    /// Age that the latest message may have at a row [s]
+    /// Largest age of the latest message at a row [s]
     #[arg(long, default_value_t = 0.2)]
     max_age: f64,
     /// Clock by which messages are read
@@ -72,7 +72,7 @@ pub struct EncodeArguments {
     /// The new dataset
     #[arg(long)]
     out: PathBuf,
-    /// Quantisation: 12 keeps most, 51 least
+    /// Quantisation: 12 is the best quality, 51 the smallest file
     #[arg(long, default_value_t = 22, value_parser = clap::value_parser!(u8).range(12..=51))]
     qp: u8,
 }
@@ -80,9 +80,9 @@ pub struct EncodeArguments {
 /// Clock by which messages are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Times {
-    /// Those in headers; of topics that have none there, those of recording
+    /// Stamps of headers; recording times for topics without stamps
     Header,
-    /// Those of recording, for all topics
+    /// Recording times, for all topics
     Log,
 }
 
@@ -143,7 +143,7 @@ pub fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
         start_ns: u64::from(arguments.start) * 1_000_000_000,
     };
     for path in mcap::export_episodes(&dataset, &arguments.out, &options)? {
-        crate::tell(&path.display().to_string());
+        crate::print_line(&path.display().to_string());
     }
     Ok(())
 }
@@ -169,10 +169,10 @@ pub fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
         images: ImageMode::Jpeg(92),
     };
     let report = mcap::import_bags(&arguments.into, &contract, &options)?;
-    report.repairs.iter().for_each(|repair| crate::tell(repair));
+    report.repairs.iter().for_each(|repair| crate::print_line(repair));
     for (number, (bag, frames)) in arguments.bags.iter().zip(&report.frames).enumerate() {
         let episode = report.first_episode + number;
-        crate::tell(&format!("episode {episode}: {frames} rows from {}", bag.display()));
+        crate::print_line(&format!("episode {episode}: {frames} rows from {}", bag.display()));
     }
     Ok(())
 }

@@ -22,36 +22,36 @@ pub struct Arguments {
 /// Verbs of `thinkvla dataset`.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Say what a dataset is
+    /// Describe a dataset
     Info {
         /// Its folder
         root: PathBuf,
     },
-    /// Look at every row and every picture; exit 1 when something is wrong
+    /// Check every row and every picture; exit 1 when something is wrong
     Verify {
         /// Its folder
         root: PathBuf,
-        /// Look only whether the files are whole
+        /// Check only whether the files are complete
         #[arg(long, conflicts_with = "deep")]
         quick: bool,
         /// Decode the videos as well
         #[arg(long)]
         deep: bool,
     },
-    /// Cut a dataset back to its longest sound beginning and say what was done; what is cut off is kept in .cut
+    /// Cut a dataset back to its longest valid beginning and report it; files that are cut off are kept in .cut
     ///
-    /// A dataset without contract.yaml was written by another program: of such a one is only said what would be done,
-    /// unless --apply is given.
+    /// A dataset without contract.yaml was written by another program: the command only reports what it would do, unless
+    /// --apply is given.
     Repair {
         /// Its folder
         root: PathBuf,
-        /// Say what would be done, and change nothing
+        /// Report what would be done, and change nothing
         #[arg(long)]
         dry_run: bool,
         /// Change a dataset of another program too
         #[arg(long, conflicts_with = "dry_run")]
         apply: bool,
-        /// Put back what the latest repair has set aside
+        /// Restore the files that the latest repair has set aside
         #[arg(long, conflicts_with_all = ["dry_run", "apply", "open"])]
         undo: bool,
         /// Treatment of an episode that was being recorded
@@ -62,11 +62,11 @@ enum Verb {
     Stats {
         /// Its folder
         root: PathBuf,
-        /// Count them from the rows and write them into meta/stats.json
+        /// Compute them from the rows and write them into meta/stats.json
         #[arg(long)]
         write: bool,
     },
-    /// Remove episodes; those behind them move up
+    /// Remove episodes; later ones are renumbered
     Delete {
         /// Its folder
         root: PathBuf,
@@ -88,7 +88,7 @@ enum Verb {
         #[command(flatten)]
         to: To,
     },
-    /// Put datasets with the same columns into one, or bring one of v2.1 to v3.0
+    /// Merge datasets with the same columns, or convert one of v2.1 to v3.0
     Merge {
         /// Their folders
         #[arg(required = true)]
@@ -97,7 +97,7 @@ enum Verb {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Make two datasets of one
+    /// Split a dataset into two
     Split {
         /// Its folder
         root: PathBuf,
@@ -112,9 +112,9 @@ enum Verb {
     Plot(plots::PlotArguments),
     /// Write episodes as ROS 2 recordings (MCAP), for Foxglove and `ros2 bag play`
     Export(conversions::ExportArguments),
-    /// Make episodes of ROS 2 recordings (MCAP)
+    /// Convert ROS 2 recordings (MCAP) to episodes
     Import(conversions::ImportArguments),
-    /// Make a dataset with H.264 videos of one with pictures in its rows
+    /// Convert a dataset with pictures in its rows to one with H.264 videos
     Encode(conversions::EncodeArguments),
 }
 

@@ -32,7 +32,7 @@ pub fn plot(arguments: &PlotArguments) -> anyhow::Result<()> {
         None => beside(&std::path::absolute(root)?, "plots")?,
     };
     for path in plot_dataset(&dataset, &out)? {
-        crate::tell(&path.display().to_string());
+        crate::print_line(&path.display().to_string());
     }
     Ok(())
 }

@@ -14,34 +14,34 @@ use thinkvla::dataset::{Dataset, DatasetError, episode_stats, open_episode};
 use thinkvla::files;
 use thinkvla::writer_lock::WriterLock;
 
-use crate::tell;
+use crate::print_line;
 
 pub fn info(root: &Path) -> anyhow::Result<()> {
     let dataset = Dataset::open(root)?;
     let info = dataset.info();
     let robot = info.robot_type.as_deref().unwrap_or("unknown robot");
-    tell(&format!(
+    print_line(&format!(
         "{}: LeRobot {:?}, {robot}",
         root.display(),
         info.codebase_version
     ));
     let (frames, fps) = (dataset.frames(), info.fps);
     let seconds = frames as f64 / fps;
-    tell(&format!(
+    print_line(&format!(
         "{} episodes, {frames} frames, {seconds:.0} s at {fps} Hz",
         info.total_episodes
     ));
     let lengths = dataset.episodes().iter().map(|episode| episode.length);
     if let (Some(shortest), Some(longest)) = (lengths.clone().min(), lengths.max()) {
-        tell(&format!("episodes of {shortest} to {longest} frames"));
+        print_line(&format!("episodes of {shortest} to {longest} frames"));
     }
-    tell("instructions, and episodes of each:");
+    print_line("instructions, and episodes of each:");
     for task in dataset.tasks() {
         let episodes = dataset.episodes().iter();
         let count = episodes.filter(|episode| episode.tasks.contains(task)).count();
-        tell(&format!("  {count:5} {task}"));
+        print_line(&format!("  {count:5} {task}"));
     }
-    tell("columns:");
+    print_line("columns:");
     for (name, feature) in &info.features {
         let values = if feature.is_vector() {
             match feature.own_names() {
@@ -52,7 +52,7 @@ pub fn info(root: &Path) -> anyhow::Result<()> {
             String::new()
         };
         let passed_over = if feature.is_depth() { "depth, passed over" } else { "" };
-        tell(&format!(
+        print_line(&format!(
             "  {name}: {:?} {:?} {values}{passed_over}",
             feature.dtype, feature.shape
         ));
@@ -60,15 +60,15 @@ pub fn info(root: &Path) -> anyhow::Result<()> {
     if root.join(FILE_NAME).exists() {
         let Contract { robot, data, .. } = Contract::load(root)?;
         let (space, composition, reference) = (data.action_space, data.composition, data.reference);
-        tell(&format!(
+        print_line(&format!(
             "contract: {}, {space:?}, {composition:?}, {reference:?}",
             robot.arm
         ));
     } else {
-        tell("contract: none");
+        print_line("contract: none");
     }
     if let Some(open) = open_episode::find(root, info)? {
-        tell(&format!(
+        print_line(&format!(
             "an episode of {} frames is open: {}",
             open.frames, open.header.task
         ));
@@ -80,20 +80,20 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
     let report = look(root, depth)?;
     let frames: usize = report.sound.iter().map(|episode| episode.length).sum();
     for problem in &report.problems {
-        tell(&format!("wrong: {problem}"));
+        print_line(&format!("wrong: {problem}"));
     }
     for note in &report.notes {
-        tell(&format!("note: {note}"));
+        print_line(&format!("note: {note}"));
     }
     if report.problems.is_empty() {
-        tell(&format!("{} episodes, {frames} frames: sound", report.sound.len()));
+        print_line(&format!("{} episodes, {frames} frames: sound", report.sound.len()));
         return Ok(ExitCode::SUCCESS);
     }
     let (count, folder) = (report.sound.len(), root.display());
-    tell(&format!("the first {count} episodes, {frames} frames, are sound"));
+    print_line(&format!("the first {count} episodes, {frames} frames, are sound"));
     // Repair checks files only, and is useless where nothing would be left.
     let helps = count > 0 && Repair::plan(root).is_ok_and(|repair| repair.cuts());
-    tell(&match helps {
+    print_line(&match helps {
         true => format!("`thinkvla dataset repair {folder} --dry-run` says what cutting it back to them would do"),
         false => {
             "repair does not mend this: it cuts off files that are not whole; mend what is named, or fetch it again"
@@ -124,7 +124,7 @@ fn keep_of_others(root: &Path) -> anyhow::Result<()> {
             .map(drop)
             .map_err(DatasetError::io("write", &copy))
     })?;
-    tell(&format!(
+    print_line(&format!(
         "the statistics that were there are kept as {}",
         copy.display()
     ));
@@ -150,16 +150,16 @@ pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
             Some(feature) if feature.is_picture() => ["red", "green", "blue"].map(str::to_owned).to_vec(),
             _ => vec![String::new()],
         };
-        tell(&format!("{name}, of {}", all.count));
+        print_line(&format!("{name}, of {}", all.count));
         let header: String = all.named().map(|(name, _)| format!("{name:>11}")).collect();
-        tell(&format!("  {:12}{header}", ""));
+        print_line(&format!("  {:12}{header}", ""));
         for (at, value) in names.iter().enumerate() {
             let number = |values: &[f64]| values.get(at).map_or("-".into(), |v| format!("{v:.4}"));
             let row: String = all
                 .named()
                 .map(|(_, values)| format!("{:>11}", number(values)))
                 .collect();
-            tell(&format!("  {value:12}{row}"));
+            print_line(&format!("  {value:12}{row}"));
         }
     }
     Ok(())

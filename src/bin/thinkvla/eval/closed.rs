@@ -27,13 +27,13 @@ pub struct ClosedLoop {
     /// The paper's trials in place of --task, --variation and --episodes
     #[arg(long, conflicts_with_all = ["task", "variation", "episodes"])]
     protocol: Option<Protocol>,
-    /// Trials of each task; the three variations take turns unless one is named
+    /// Trials of each task; the three variations alternate unless one is named
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     episodes: u64,
     /// Level of the factor the task is about
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=2))]
     variation: Option<u8>,
-    /// Time from a picture to the arm having its chunk [ms], or `measured`: what each inference takes on this machine
+    /// Time from a picture to the arm having its chunk [ms], or `measured`: the time of each inference on this machine
     #[arg(long, default_value = "100")]
     latency: LatencyChoice,
     /// Steps of a chunk that are executed before the next one is computed; half of the checkpoint's chunk when not given
@@ -42,13 +42,13 @@ pub struct ClosedLoop {
     /// Simulated time after which a trial has failed [s]
     #[arg(long, default_value = "20", value_parser = seconds)]
     time_limit: f64,
-    /// Show the policy what the cameras see in another episode; one that looks must fail then
+    /// Show the policy the camera images of another episode; a policy that uses its images fails then
     #[arg(long)]
     shuffle_cameras: bool,
-    /// Trials, from the first on, of which a video is made
+    /// Number of first trials that get a video
     #[arg(long, default_value_t = 3)]
     videos: usize,
-    /// Trials at the same time; the policy is loaded as often, with one thread each unless --threads says otherwise
+    /// Trials at the same time; the policy is loaded once for each, with one thread unless --threads says otherwise
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// The table-top; the shipped one when not given
@@ -131,7 +131,7 @@ pub fn run(common: &super::Arguments) -> anyhow::Result<()> {
             bar.inc(1);
         })?;
         bar.finish_and_clear();
-        let machine = Machine::this();
+        let machine = Machine::current();
         let written = Written { report, cost, machine };
         super::write(&evaluation.out, &written, &written.text())?;
         all.push(written);

@@ -18,13 +18,13 @@ use thinkvla::model::policy::PolicyOptions;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Directory of the checkpoint; in closed loop also `expert`, the scripted expert as upper bound, and TASK=DIRECTORY
-    /// for the one of a task, as often as there are tasks
+    /// for the checkpoint of a task; may be repeated
     #[arg(long, required = true)]
     checkpoint: Vec<String>,
     /// Seed of the first scene, each trial taking the next, or of the rows that are drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder of everything that is written; an interrupted closed loop is gone on with
+    /// Folder of all results; an interrupted closed-loop evaluation continues there
     #[arg(long, default_value = "out/eval")]
     out: PathBuf,
     /// auto, cpu, cuda or cuda:N
@@ -82,6 +82,6 @@ fn write(out: &Path, report: &impl Serialize, text: &str) -> anyhow::Result<()> 
         let path = out.join(name);
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
     }
-    super::tell(&format!("{text}\nreport: {}", out.join("eval.md").display()));
+    super::print_line(&format!("{text}\nreport: {}", out.join("eval.md").display()));
     Ok(())
 }

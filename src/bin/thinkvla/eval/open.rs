@@ -79,7 +79,7 @@ pub fn run(common: &super::Arguments, dataset: &Path) -> anyhow::Result<()> {
     written
         .and_then(|()| file.flush())
         .with_context(|| format!("write {}", path.display()))?;
-    let (seconds, machine) = (begun.elapsed().as_secs_f64(), Machine::this());
+    let (seconds, machine) = (begun.elapsed().as_secs_f64(), Machine::current());
     let text = format!("{report}\n{seconds:.0} s. Machine: {machine}.\n");
     let whole = Written {
         report,

@@ -10,13 +10,13 @@ use thinkvla::ros::harness::session::Finished;
 /// Arguments of the trials on a running robot.
 #[derive(Debug, Args)]
 pub struct Robot {
-    /// Let the policy of the policy_node that is running drive, real arm or not, and have a person judge each trial
+    /// Use the running policy_node, with a real or a simulated arm; a person judges each trial
     #[arg(long, requires = "instruction", conflicts_with = "dataset")]
     robot: bool,
     /// Instruction for the robot
     #[arg(long, requires = "robot")]
     instruction: Option<String>,
-    /// Trials in all; those that are in the folder count
+    /// Trials in all, including those that are already in the folder
     #[arg(long, default_value_t = 50, requires = "robot")]
     trials: usize,
     /// Time after which the arm is braked and the trial judged [s]
@@ -43,7 +43,7 @@ pub fn run(common: &super::Arguments, instruction: &str) -> anyhow::Result<()> {
         trials: common.robot.trials,
         seconds: common.robot.trial_seconds,
     };
-    let Finished { value: report, ended } = evaluation.run(super::super::tell)?;
+    let Finished { value: report, ended } = evaluation.run(super::super::print_line)?;
     super::write(&common.out, &report, &report.to_string())?;
     Ok(ended?)
 }

@@ -8,7 +8,7 @@ use super::{Conversion, Target, huggingface};
 use crate::files;
 use crate::model::checkpoint::TOKENIZER;
 use crate::model::checkpoint::manifest::{Format, Manifest};
-use crate::model::checkpoint::statistics::{Columns, DatasetStatistics, Modes, OfTag, STATISTICS};
+use crate::model::checkpoint::statistics::{Columns, DatasetStatistics, Modes, RobotStatistics, STATISTICS};
 use crate::model::config::Config;
 use crate::model::error::ModelError;
 use crate::model::generate::conversation::GENERATION_CONFIG;
@@ -80,7 +80,7 @@ fn describe_run(
     write_text(&to.join("summary.jsonl"), "{\"steps\": 0}\n")?;
     let actions = contract.map_or(&from.actions, |contract| &contract.data.statistics);
     let state = contract.map_or(&[][..], |contract| &contract.data.state);
-    let of_tag = OfTag {
+    let of_tag = RobotStatistics {
         action: Columns::of(actions),
         state: (!state.is_empty()).then(|| Columns::of(state)),
         normalisation: Some(Modes::of(actions, state)),

@@ -14,7 +14,7 @@ use crate::model::error::ModelError;
 use crate::model::generate::conversation::GENERATION_CONFIG;
 
 /// Files that are copied unchanged where they exist.
-const BESIDE: [&str; 4] = [
+const COPIED_FILES: [&str; 4] = [
     GENERATION_CONFIG,
     CHAT_TEMPLATE,
     "chat_template.json",
@@ -40,7 +40,7 @@ pub(super) fn describe(conversion: &Conversion, from: &Manifest, target: &Target
         write_text(&to.join(CHAT_TEMPLATE), template::PLAIN)?;
         return write_json(&to.join(TOKENIZER_CONFIG), &plain_tokenizer());
     }
-    copy(from, &BESIDE, to)?;
+    copy(from, &COPIED_FILES, to)?;
     describe_tokenizer(from, to)?;
     describe_videos(from, to)
 }

@@ -18,7 +18,7 @@ use crate::contract::{Contract, Data, Model};
 use crate::model::config::{HiddenTap, PromptStyle, Proprio, ThinkVlaConfig};
 use crate::model::error::ModelError;
 use crate::model::thinkvla::prompt::encode;
-use normalisation::OfRun;
+use normalisation::RunStatistics;
 use settings::StarVlaSettings;
 
 /// Token of the action queries.
@@ -39,7 +39,7 @@ pub(super) fn is_run(directory: &Path) -> bool {
 pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest, ModelError> {
     let (run, weights) = match path.is_dir() {
         true => (path.to_owned(), find_weights(path)?),
-        false => (home_of(path), path.to_owned()),
+        false => (run_directory(path), path.to_owned()),
     };
     let mut settings = StarVlaSettings::read(&run)?;
     let base = settings.base(&run, options.base.as_deref())?;
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest,
     let (tag, statistics) = statistics.choose(&run, options.tag.as_deref())?;
     let chunk_len = settings.chunk_len()?;
     let mut notes = std::mem::take(&mut settings.notes);
-    let of_run = OfRun {
+    let of_run = RunStatistics {
         tag,
         statistics,
         mixture: settings.run.datasets.vla_data.data_mix.as_deref(),
@@ -66,7 +66,7 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest,
             robot: robot.robot.clone(),
             data: Data {
                 resize: settings.resize()?,
-                state: of_run.state(settings.tells_state()).map_err(refuse)?,
+                state: of_run.state(settings.has_state()).map_err(refuse)?,
                 statistics: actions.clone(),
                 ..robot.data.clone()
             },
@@ -104,7 +104,7 @@ fn action_part(
     Ok(ThinkVlaConfig {
         prompt_style: PromptStyle::StarvlaOft,
         prompt: prompt.unwrap_or_else(|| BARE_PROMPT.into()),
-        proprio: match settings.tells_state() {
+        proprio: match settings.has_state() {
             true => Proprio::Text,
             false => Proprio::None,
         },
@@ -125,7 +125,7 @@ fn action_part(
 }
 
 /// Returns the run directory of a weights file, two levels above it.
-fn home_of(weights: &Path) -> PathBuf {
+fn run_directory(weights: &Path) -> PathBuf {
     let mut above = weights.ancestors().skip(2);
     above.next().map(Path::to_owned).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Determines how a run's values were normalised. The robot's contract takes precedence, then the run itself, then
 //! StarVLA's data configuration of the tag.
 
-use super::super::statistics::{Columns, Named, OfTag, StatisticsError};
+use super::super::statistics::{Columns, Named, RobotStatistics, StatisticsError};
 use crate::contract::{ActionSpace, Contract, DimensionStatistics, Normalisation};
 
 /// Data mixtures of StarVLA, each with a kind of robot it contains.
@@ -32,11 +32,11 @@ const TAGS: [(&str, &str); 5] = [
 
 /// A run's statistics and what determines their normalisation.
 #[derive(Debug, Clone, Copy)]
-pub struct OfRun<'a> {
+pub struct RunStatistics<'a> {
     /// Tag of the statistics.
     pub tag: &'a str,
     /// The statistics.
-    pub statistics: &'a OfTag,
+    pub statistics: &'a RobotStatistics,
     /// Data mixture of the training, if the run states it.
     pub mixture: Option<&'a str>,
     /// Contract of the robot that the user names.
@@ -45,12 +45,12 @@ pub struct OfRun<'a> {
 
 /// Names and normalisation of values, and their source for messages.
 #[derive(Debug)]
-struct Manner {
+struct NormalisationRule {
     of: Vec<(String, Normalisation)>,
     source: String,
 }
 
-impl OfRun<'_> {
+impl RunStatistics<'_> {
     /// Returns how actions are normalised; adds notes for the user to `notes`.
     ///
     /// # Errors
@@ -58,11 +58,11 @@ impl OfRun<'_> {
     pub fn actions(&self, notes: &mut Vec<String>) -> Result<Vec<DimensionStatistics>, StatisticsError> {
         let columns = &self.statistics.action;
         let count = columns.len();
-        let told = self.robot.map(|robot| normalisations(&robot.data.statistics));
-        let normalisations = match (told.filter(|told| told.len() == count), self.own(notes)?) {
-            (Some(told), own) => {
-                notes.extend(own.iter().flat_map(|own| differences(&told, own)));
-                told
+        let given = self.robot.map(|robot| normalisations(&robot.data.statistics));
+        let normalisations = match (given.filter(|given| given.len() == count), self.own(notes)?) {
+            (Some(given), own) => {
+                notes.extend(own.iter().flat_map(|own| differences(&given, own)));
+                given
             }
             (None, Some(own)) => own.of,
             (None, None) => {
@@ -77,8 +77,8 @@ impl OfRun<'_> {
     ///
     /// # Errors
     /// When the normalisation is not known, or the statistics are incomplete.
-    pub fn state(&self, told: bool) -> Result<Vec<DimensionStatistics>, StatisticsError> {
-        if !told {
+    pub fn state(&self, has_state: bool) -> Result<Vec<DimensionStatistics>, StatisticsError> {
+        if !has_state {
             return Ok(Vec::new());
         }
         let of_robot = self
@@ -99,11 +99,11 @@ impl OfRun<'_> {
     }
 
     /// Returns the normalisation stated by the run, or else StarVLA's for the tag.
-    fn own(&self, notes: &mut Vec<String>) -> Result<Option<Manner>, StatisticsError> {
+    fn own(&self, notes: &mut Vec<String>) -> Result<Option<NormalisationRule>, StatisticsError> {
         let count = self.statistics.action.len();
         let written = self.statistics.normalisation.as_ref().map(|own| named(&own.action));
         let known = match (written, self.mixture) {
-            (Some(of), _) if of.len() == count => Some(Manner {
+            (Some(of), _) if of.len() == count => Some(NormalisationRule {
                 of,
                 source: "the statistics".into(),
             }),
@@ -129,28 +129,32 @@ impl OfRun<'_> {
     }
 
     /// Looks the normalisation up by the kind of robot in a data mixture that these statistics belong to.
-    fn of_mixture(&self, mixture: &str) -> Option<Manner> {
+    fn of_mixture(&self, mixture: &str) -> Option<NormalisationRule> {
         let is_of_tag = |kind: &str| kind == self.tag || TAGS.contains(&(kind, self.tag));
         let mut kinds = MIXTURES
             .iter()
             .filter(|(name, kind)| *name == mixture && is_of_tag(kind));
         let (_, kind) = kinds.next()?;
-        let Manner { of, .. } = self.of_kind(kind)?;
-        Some(Manner {
+        let NormalisationRule { of, .. } = self.of_kind(kind)?;
+        Some(NormalisationRule {
             of,
             source: format!("the data_mix {mixture}"),
         })
     }
 
-    fn of_kind(&self, kind: &str) -> Option<Manner> {
-        Some(Manner {
+    fn of_kind(&self, kind: &str) -> Option<NormalisationRule> {
+        Some(NormalisationRule {
             of: normalisations_of(kind, self.statistics.action.len())?,
             source: format!("the tag {kind}"),
         })
     }
 
     /// Applies the mask: where it is false, a value is 0 or 1, whatever else is known.
-    fn masked(&self, mut known: Manner, notes: &mut Vec<String>) -> Result<Manner, StatisticsError> {
+    fn masked(
+        &self,
+        mut known: NormalisationRule,
+        notes: &mut Vec<String>,
+    ) -> Result<NormalisationRule, StatisticsError> {
         let Some(mask) = &self.statistics.action.mask else {
             return Ok(known);
         };
@@ -180,13 +184,13 @@ impl OfRun<'_> {
 }
 
 /// Describes where the robot's contract differs from the run.
-fn differences(told: &[(String, Normalisation)], own: &Manner) -> Vec<String> {
-    let pairs = told.iter().zip(&own.of).filter(|(told, own)| told.1 != own.1);
+fn differences(given: &[(String, Normalisation)], own: &NormalisationRule) -> Vec<String> {
+    let pairs = given.iter().zip(&own.of).filter(|(given, own)| given.1 != own.1);
     pairs
-        .map(|((name, told), (_, of_run))| {
+        .map(|((name, given), (_, of_run))| {
             format!(
                 "{name} is {} by the contract of --robot and {} by {} of the run; the contract counts",
-                spelled(*told),
+                spelled(*given),
                 spelled(*of_run),
                 own.source
             )

@@ -218,7 +218,7 @@ impl StarVlaSettings {
     }
 
     /// Reports whether the network gets the robot's state.
-    pub fn tells_state(&self) -> bool {
+    pub fn has_state(&self) -> bool {
         let include = self.run.datasets.vla_data.include_state.as_ref();
         include.is_some_and(IncludeState::is_on)
     }

@@ -23,7 +23,7 @@ const LARGE_END_PLACE_SIZE: usize = 20;
 const LONGEST_COMMENT: usize = u16::MAX as usize;
 
 /// Marks numbers that are stored in the zip64 form.
-const SEE_LARGE: u64 = u32::MAX as u64;
+const ZIP64_MARKER: u64 = u32::MAX as u64;
 /// Id of the extra field that holds them.
 const LARGE_EXTRA: u64 = 1;
 
@@ -74,7 +74,7 @@ fn list_of(file: &[u8]) -> Result<Range<usize>, TorchArchiveError> {
     let end = (first..=last).rev().find(ends_file).ok_or(TorchArchiveError::Damaged)?;
     let (size, start) = (number(file, end + 12, 4), number(file, end + 16, 4));
     let (size, start) = match (size, start) {
-        (Some(SEE_LARGE), _) | (_, Some(SEE_LARGE)) => large_list(file, end)?,
+        (Some(ZIP64_MARKER), _) | (_, Some(ZIP64_MARKER)) => large_list(file, end)?,
         (Some(size), Some(start)) => (size, start),
         _ => return Err(TorchArchiveError::Damaged),
     };
@@ -127,7 +127,7 @@ fn listed<'a>(file: &'a [u8], list: &'a [u8]) -> Result<(&'a str, Range<usize>, 
     }
     let mut large = large_numbers(extra).into_iter();
     let mut own = |value: u64| match value {
-        SEE_LARGE => large.next().ok_or(TorchArchiveError::Damaged),
+        ZIP64_MARKER => large.next().ok_or(TorchArchiveError::Damaged),
         _ => Ok(value),
     };
     // In the order of the zip64 field, which omits the numbers that are stored in the entry itself.

@@ -27,7 +27,7 @@ struct Dict {
 }
 
 /// Largest depth of nested tuples: shape and strides within the arguments of a tensor.
-const DEEPEST: usize = 2;
+const MAX_DEPTH: usize = 2;
 
 /// Largest number of values on the stack: `torch.save` puts a thousand names and values into a dict at a time.
 const LARGEST_STACK: usize = 4096;
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
             _ => 0,
         });
         let depth = 1 + depths.max().unwrap_or(0);
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(StateDictError::Tuple);
         }
         self.stack.push(Value::Tuple(values, depth));

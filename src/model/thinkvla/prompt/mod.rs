@@ -159,10 +159,10 @@ impl Prompter {
     /// when the state is missing or not expected.
     pub fn student<'a>(&self, task: impl Into<PromptTask<'a>>, grids: &[Grid]) -> Result<Prompt, ModelError> {
         let Layout { anchors, action, .. } = &self.layout;
-        let told = self.task(task.into())?;
-        let user = format!("{told}{anchors}{action}");
+        let user_text = self.task(task.into())?;
+        let user = format!("{user_text}{anchors}{action}");
         let mut prompt = self.read(&user, "", grids)?;
-        self.mark_end(&mut prompt, &told, grids)?;
+        self.mark_end(&mut prompt, &user_text, grids)?;
         if prompt.queries.len() != self.chunk_len {
             return Err(ModelError::Tokenizer(format!(
                 "expected {} action queries in a row to be as many tokens, found {}",
@@ -187,14 +187,14 @@ impl Prompter {
         choice: usize,
     ) -> Result<TeacherPrompt, ModelError> {
         let task = task.into();
-        let Some(told) = self.layout.teacher.get(choice) else {
+        let Some(user_text) = self.layout.teacher.get(choice) else {
             return Err(ModelError::config(
                 "thinkvla.reasoning.teacher_prompt",
                 format!("a text number {choice}, counted from 0"),
                 format!("{} texts", self.layout.teacher.len()),
             ));
         };
-        if let Some(token) = self.control.iter().find(|token| told.contains(*token)) {
+        if let Some(token) = self.control.iter().find(|token| user_text.contains(*token)) {
             return Err(ModelError::config(
                 "thinkvla.reasoning.teacher_prompt",
                 "plain words",
@@ -202,7 +202,7 @@ impl Prompter {
             ));
         }
         let student = self.student(task, grids)?;
-        let user = format!("{} {told}", self.task(task)?);
+        let user = format!("{} {user_text}", self.task(task)?);
         let anchors = &self.layout.anchors;
         let mut prompt = match self.layout.teacher_anchor {
             TeacherAnchor::UserEnd => self.read(&format!("{user}{anchors}"), "", grids)?,
@@ -212,8 +212,8 @@ impl Prompter {
         let shared = student.anchors.first().copied().unwrap_or(0) as usize;
         if prompt.ids.get(..shared) != student.ids.get(..shared) {
             return Err(ModelError::Tokenizer(format!(
-                "expected the task to be the same tokens for teacher and student, found others where {told:?} follows; \
-                 end the task in thinkvla.prompt with a full stop"
+                "expected the task to be the same tokens for teacher and student, found others where {user_text:?} \
+                 follows; end the task in thinkvla.prompt with a full stop"
             )));
         }
         Ok(TeacherPrompt { prompt, shared })
@@ -240,9 +240,9 @@ impl Prompter {
         }
         let student = self.student(task, grids)?;
         let Layout { anchors, action, .. } = &self.layout;
-        let told = format!("{} {known}", self.task(task)?);
-        let mut prompt = self.read(&format!("{told}{anchors}{action}"), "", grids)?;
-        self.mark_end(&mut prompt, &told, grids)?;
+        let user_text = format!("{} {known}", self.task(task)?);
+        let mut prompt = self.read(&format!("{user_text}{anchors}{action}"), "", grids)?;
+        self.mark_end(&mut prompt, &user_text, grids)?;
         let same = |(a, b): &(&i64, &i64)| a == b;
         let shared = prompt.ids.iter().zip(&student.ids).take_while(same).count();
         Ok(TeacherPrompt { prompt, shared })
@@ -261,18 +261,18 @@ impl Prompter {
     }
 
     /// Marks the last token of the task, where the state is read in place of anchors.
-    fn mark_end(&self, prompt: &mut Prompt, told: &str, grids: &[Grid]) -> Result<(), ModelError> {
+    fn mark_end(&self, prompt: &mut Prompt, user_text: &str, grids: &[Grid]) -> Result<(), ModelError> {
         if !self.reads_task_end {
             return Ok(());
         }
         let merged: Vec<_> = grids.iter().map(|grid| merged(*grid, self.merge.into())).collect();
         let before = encode(
             &self.tokenizer,
-            &format!("<|im_start|>user\n{}{told}", image_text(&merged)),
+            &format!("<|im_start|>user\n{}{user_text}", image_text(&merged)),
         )?;
         if before.is_empty() || !prompt.ids.starts_with(&before) {
             return Err(ModelError::Tokenizer(format!(
-                "expected {told:?} to end with a token of its own; end the task in thinkvla.prompt with a full stop"
+                "expected {user_text:?} to end with a token of its own; end the task in thinkvla.prompt with a full stop"
             )));
         }
         prompt.anchors = vec![before.len() as i64 - 1];
@@ -307,8 +307,8 @@ impl Prompter {
             true => task.instruction.strip_suffix('.').unwrap_or(task.instruction),
             false => task.instruction,
         };
-        let told = format!("{instruction}{state}");
-        Ok(self.layout.task.replace("{instruction}", &told))
+        let user_text = format!("{instruction}{state}");
+        Ok(self.layout.task.replace("{instruction}", &user_text))
     }
 
     /// Encodes a turn of the user and the beginning of the assistant's answer.

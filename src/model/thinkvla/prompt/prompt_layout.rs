@@ -56,8 +56,10 @@ impl Layout {
 
 /// Splits a prompt without an anchor at its place: after the sentence with the instruction.
 fn end_of_task(prompt: &str) -> (&str, &str) {
-    let told = "{instruction}";
-    let behind = prompt.find(told).map_or(prompt.len(), |at| at + told.len());
+    let placeholder = "{instruction}";
+    let behind = prompt
+        .find(placeholder)
+        .map_or(prompt.len(), |at| at + placeholder.len());
     let stop = prompt.get(behind..).is_some_and(|rest| rest.starts_with('.'));
     prompt
         .split_at_checked(behind + usize::from(stop))

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn flags_that_ros_does_not_know_are_refused_with_the_nearest() {
-        for (arguments, said) in [
+        for (arguments, part) in [
             (
                 &["--param-file", "ok.yaml"][..],
                 "argument --param-file: expected a flag that ROS has",
@@ -180,13 +180,13 @@ mod tests {
             (&["-p", "a:=1", "b"], "argument b: "),
         ] {
             let found = check(&[&["--ros-args"][..], arguments].concat()).unwrap_err();
-            assert!(found.contains(said), "{found}");
+            assert!(found.contains(part), "{found}");
         }
     }
 
     #[test]
     fn flags_without_their_value_are_refused() {
-        for (arguments, said) in [
+        for (arguments, part) in [
             (
                 &["-p"][..],
                 "argument -p: expected NAME:=VALUE after it, without spaces, found none",
@@ -206,7 +206,7 @@ mod tests {
             ),
         ] {
             let found = check(&[&["--ros-args"][..], arguments].concat()).unwrap_err();
-            assert!(found.contains(said), "{found}");
+            assert!(found.contains(part), "{found}");
         }
     }
 }

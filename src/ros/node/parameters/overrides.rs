@@ -12,13 +12,13 @@ use super::error::{ParameterError, UnknownParameter};
 use super::file::{self, flatten, matches, sections_of, yaml};
 
 /// Parameters that every node has.
-const OF_EVERY_NODE: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+const COMMON_PARAMETERS: [&str; 2] = ["use_sim_time", "start_type_description_service"];
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
 const MISSPELT: usize = 2;
 
 /// A parameter given to a node.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Given {
+pub struct ParameterAssignment {
     /// Name of the parameter.
     pub name: String,
     /// File or argument that gives it.
@@ -35,7 +35,7 @@ pub struct Given {
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     arguments: Vec<String>,
-    given: Vec<Given>,
+    given: Vec<ParameterAssignment>,
     /// Values of `--params-file` and `-p` that apply to this node.
     read: Vec<String>,
     /// Warnings for the user.
@@ -95,7 +95,7 @@ impl Overrides {
         let mut warnings = Vec::new();
         for given in &self.given {
             let name = given.name.as_str();
-            if known.contains(&name) || OF_EVERY_NODE.contains(&name) || name.starts_with("qos_overrides.") {
+            if known.contains(&name) || COMMON_PARAMETERS.contains(&name) || name.starts_with("qos_overrides.") {
                 continue;
             }
             let nearest = known.iter().min_by_key(|known| levenshtein(known, name));
@@ -131,13 +131,14 @@ impl Overrides {
             let honoured = pattern == "/**" || pattern == node;
             let mut named = Vec::new();
             flatten("", parameters, &mut named);
-            self.given.extend(named.into_iter().map(|(name, value)| Given {
-                name,
-                source: path.to_owned(),
-                shared: pattern.contains('*'),
-                value: yaml(&value),
-                honoured,
-            }));
+            self.given
+                .extend(named.into_iter().map(|(name, value)| ParameterAssignment {
+                    name,
+                    source: path.to_owned(),
+                    shared: pattern.contains('*'),
+                    value: yaml(&value),
+                    honoured,
+                }));
         }
         if !sections.is_empty() && self.given.len() == before {
             let names: Vec<_> = sections.iter().map(|(pattern, _)| pattern.as_str()).collect();
@@ -164,7 +165,7 @@ impl Overrides {
             None => name,
         };
         self.read.push(assignment.to_owned());
-        self.given.push(Given {
+        self.given.push(ParameterAssignment {
             name: name.to_owned(),
             source: format!("-p {assignment}"),
             shared: false,
@@ -286,8 +287,8 @@ mod tests {
     fn files_that_are_there_and_cannot_be_read_are_refused() {
         for yaml in ["arm_node:\n  ros__parameters: {robot: a, robot: b}\n", "arm_node: [\n"] {
             let (overrides, file) = read(yaml, &[]);
-            let said = overrides.unwrap_err().to_string();
-            assert!(said.contains(&file.path().display().to_string()), "{said}");
+            let error = overrides.unwrap_err().to_string();
+            assert!(error.contains(&file.path().display().to_string()), "{error}");
         }
     }
 
@@ -326,13 +327,13 @@ mod tests {
             let known = given(yaml, more).0.require_known(&KNOWN);
             known.map_err(|e| e.to_string())
         };
-        let said = refused("arm_node:\n  ros__parameters: {command_rate: 200.0}\n", &[]).unwrap_err();
+        let error = refused("arm_node:\n  ros__parameters: {command_rate: 200.0}\n", &[]).unwrap_err();
         assert!(
-            said.contains("parameter command_rate,") && said.contains("command_rate_hz"),
-            "{said}"
+            error.contains("parameter command_rate,") && error.contains("command_rate_hz"),
+            "{error}"
         );
-        let said = refused("/**:\n  ros__parameters: {dryrun: false}\n", &[]).unwrap_err();
-        assert!(said.contains("the nearest is dry_run"), "{said}");
+        let error = refused("/**:\n  ros__parameters: {dryrun: false}\n", &[]).unwrap_err();
+        assert!(error.contains("the nearest is dry_run"), "{error}");
         assert!(refused("{}", &["-p", "camera_slop:=1.0"]).is_err());
         assert_eq!(
             refused("{}", &["-p", "other:camera_slop:=1.0", "-p", "dry_run:=true"]),

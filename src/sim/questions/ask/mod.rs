@@ -161,7 +161,7 @@ struct Side {
     less: &'static str,
     /// Both words, as in a question.
     either: &'static str,
-    told: &'static str,
+    definition: &'static str,
 }
 
 const LEFT: Side = Side {
@@ -171,7 +171,7 @@ const LEFT: Side = Side {
     more: "left of",
     less: "right of",
     either: "left or right of",
-    told: "Left of a thing is where y is larger.",
+    definition: "Left of a thing is where y is larger.",
 };
 
 const FRONT: Side = Side {
@@ -181,7 +181,7 @@ const FRONT: Side = Side {
     more: "in front of",
     less: "behind",
     either: "in front of or behind",
-    told: "Behind a thing is where x is smaller, nearer to the arm's base.",
+    definition: "Behind a thing is where x is smaller, nearer to the arm's base.",
 };
 
 const ABOVE: Side = Side {
@@ -191,7 +191,7 @@ const ABOVE: Side = Side {
     more: "above",
     less: "below",
     either: "above or below",
-    told: "Above a thing is where z is larger, whatever x and y are.",
+    definition: "Above a thing is where z is larger, whatever x and y are.",
 };
 
 impl Side {
@@ -212,7 +212,7 @@ impl Side {
             self.axis_name,
             millimetres(along)
         );
-        let asked = format!("{} Is {name} {} {other}?", self.told, self.either);
+        let asked = format!("{} Is {name} {} {other}?", self.definition, self.either);
         Some(question(self.category, &asked, answer))
     }
 }

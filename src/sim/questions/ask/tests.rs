@@ -7,7 +7,7 @@ fn thing(name: &str, place: [f64; 3]) -> SceneObject {
         name: name.into(),
         place: Vector3::from(place),
         half: Vector3::zeros(),
-        said: Vec::new(),
+        words: Vec::new(),
         turn: None,
         points: None,
     }

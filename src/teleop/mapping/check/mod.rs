@@ -10,7 +10,7 @@ use crate::teleop::keyboard::Key;
 use crate::teleop::motion::{MotionLimits, longest_way};
 
 /// Maximum number of axes or buttons of a joystick.
-const MOST: usize = 64;
+const MAX_CONTROLS: usize = 64;
 /// Maximum distance of a chunk from the arm's position (m): a longer one could leave the workspace as a whole.
 const LONGEST_WAY_M: f64 = 0.05;
 
@@ -127,10 +127,14 @@ fn check_joy(joy: &Joy) -> Result<(), InvalidValue> {
 }
 
 fn check_index(field: String, index: usize) -> Result<(), InvalidValue> {
-    if index < MOST {
+    if index < MAX_CONTROLS {
         return Ok(());
     }
-    Err(InvalidValue::new(field, format!("an index below {MOST}"), index))
+    Err(InvalidValue::new(
+        field,
+        format!("an index below {MAX_CONTROLS}"),
+        index,
+    ))
 }
 
 fn check_topic(field: String, topic: &str) -> Result<(), InvalidValue> {

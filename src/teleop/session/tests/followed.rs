@@ -21,24 +21,24 @@ fn a_clutch_moves_the_tool_by_what_the_hand_moved_since_it_was_closed() {
     fixture.reading.held = true;
     fixture.reading.intent = Some(hand_at(5.0));
     for _ in 0..5 {
-        fixture.look();
+        fixture.observe();
     }
     assert!((fixture.arm.pose.translation.vector - start.translation.vector).norm() < 1e-12);
     fixture.reading.intent = Some(hand_at(5.05));
     for _ in 0..100 {
-        fixture.look();
+        fixture.observe();
     }
     let moved = fixture.arm.pose.translation.vector - start.translation.vector;
     assert!((moved - vector![0.05, 0.0, 0.0]).norm() < 1e-6, "{moved}");
     // While the clutch is open, the hand may move anywhere.
     fixture.reading.held = false;
-    fixture.look();
+    fixture.observe();
     fixture.reading.intent = Some(hand_at(-3.0));
-    fixture.look();
+    fixture.observe();
     let before = fixture.arm.pose;
     fixture.reading.held = true;
     for _ in 0..10 {
-        fixture.look();
+        fixture.observe();
     }
     assert!((fixture.arm.pose.translation.vector - before.translation.vector).norm() < 1e-12);
 }
@@ -48,15 +48,15 @@ fn another_scale_does_not_move_a_clutched_tool() {
     let mut fixture = SessionFixture::new("vr");
     fixture.reading.held = true;
     fixture.reading.intent = Some(hand_at(0.0));
-    fixture.look();
+    fixture.observe();
     fixture.reading.intent = Some(hand_at(0.08));
     for _ in 0..100 {
-        fixture.look();
+        fixture.observe();
     }
     let before = fixture.arm.pose;
     fixture.session.command(&Command::Slower);
     for _ in 0..20 {
-        fixture.look();
+        fixture.observe();
     }
     assert!((fixture.arm.pose.translation.vector - before.translation.vector).norm() < 1e-6);
 }
@@ -69,16 +69,16 @@ fn a_leader_away_from_the_arm_is_refused_with_its_joints() {
     leader[1] += 0.2;
     leader[6] -= 0.3;
     fixture.reading.intent = Some(Intent::Joints(leader));
-    let SessionStep::Refuse(why) = fixture.look() else {
+    let SessionStep::Refuse(why) = fixture.observe() else {
         panic!("engaged")
     };
     assert!(
         why.contains("joint2 +0.200") && why.contains("joint7 -0.300") && !why.contains("joint1 "),
         "{why}"
     );
-    assert_eq!(fixture.look(), SessionStep::Rest, "until the deadman is let go");
+    assert_eq!(fixture.observe(), SessionStep::Rest, "until the deadman is let go");
     fixture.reading.held = false;
-    fixture.look();
+    fixture.observe();
     fixture.reading.held = true;
     fixture.reading.intent = Some(Intent::Joints(fixture.arm.joints));
     fixture.sent();
@@ -98,7 +98,7 @@ fn a_leader_may_be_come_to_slowly_and_is_then_followed_at_full_speed() {
     fixture.reading.intent = Some(Intent::Joints(target));
     for _ in 0..400 {
         let before = fixture.arm.joints;
-        fixture.look();
+        fixture.observe();
         let moved = (fixture.arm.joints - before).norm();
         assert!(
             moved <= speed * slowest * STEP_S + 1e-9 || (target - before).amax() <= 0.1 + 0.02,

@@ -56,7 +56,7 @@ impl SessionFixture {
     }
 
     /// Reports the arm 50 ms later, after it has followed one step of the last chunk.
-    fn look(&mut self) -> SessionStep {
+    fn observe(&mut self) -> SessionStep {
         self.now += STEP_S;
         if let Some(chunk) = &self.chunk
             && let Some(step) = chunk.actions.steps().next()
@@ -91,7 +91,7 @@ impl SessionFixture {
     }
 
     fn sent(&mut self) -> ActionChunk {
-        match self.look() {
+        match self.observe() {
             SessionStep::Send(chunk) => *chunk,
             other => panic!("expected a chunk, found {other:?}"),
         }
@@ -118,14 +118,14 @@ fn nothing_is_sent_until_the_deadman_is_held_and_the_lease_granted() {
     let mut fixture = SessionFixture::new("gamepad");
     fixture.lease = None;
     fixture.arm.lease = 3;
-    assert_eq!(fixture.look(), SessionStep::Rest);
+    assert_eq!(fixture.observe(), SessionStep::Rest);
     fixture.push(1.0);
-    assert_eq!(fixture.look(), SessionStep::Acquire);
+    assert_eq!(fixture.observe(), SessionStep::Acquire);
     fixture.lease = Some(LEASE);
-    assert_eq!(fixture.look(), SessionStep::Rest, "the arm does not say so yet");
+    assert_eq!(fixture.observe(), SessionStep::Rest, "the arm does not say so yet");
     fixture.arm.lease = LEASE;
     fixture.arm.readiness = Readiness::Busy;
-    assert_eq!(fixture.look(), SessionStep::Rest, "it still brakes");
+    assert_eq!(fixture.observe(), SessionStep::Rest, "it still brakes");
     fixture.arm.readiness = Readiness::Ready;
     let chunk = fixture.sent();
     assert_eq!(
@@ -140,11 +140,11 @@ fn letting_go_ends_motion_and_a_new_press_starts_from_where_the_arm_is() {
     let mut fixture = SessionFixture::new("gamepad");
     fixture.push(1.0);
     for _ in 0..20 {
-        fixture.look();
+        fixture.observe();
     }
     fixture.reading.held = false;
-    assert!(matches!(fixture.look(), SessionStep::LetGo(_)));
-    assert_eq!(fixture.look(), SessionStep::Rest);
+    assert!(matches!(fixture.observe(), SessionStep::LetGo(_)));
+    assert_eq!(fixture.observe(), SessionStep::Rest);
     // Another source moves the arm meanwhile.
     fixture.arm.pose.translation.vector += vector![0.1, 0.1, 0.0];
     fixture.push(0.0);
@@ -169,14 +169,14 @@ fn what_the_hand_did_not_end_needs_a_new_press() {
         fixture.push(1.0);
         fixture.sent();
         spoil(&mut fixture);
-        assert!(matches!(fixture.look(), SessionStep::LetGo(_)));
+        assert!(matches!(fixture.observe(), SessionStep::LetGo(_)));
         fixture.reading.fault = None;
         fixture.lease = Some(LEASE);
         fixture.arm.lease = LEASE;
         fixture.arm.readiness = Readiness::Ready;
-        assert_eq!(fixture.look(), SessionStep::Rest, "still pressed");
+        assert_eq!(fixture.observe(), SessionStep::Rest, "still pressed");
         fixture.reading.held = false;
-        assert_eq!(fixture.look(), SessionStep::Rest);
+        assert_eq!(fixture.observe(), SessionStep::Rest);
         fixture.push(1.0);
         fixture.sent();
     }
@@ -227,7 +227,7 @@ fn the_gripper_goes_on_from_what_was_commanded_and_only_with_the_deadman() {
     let mut fixture = SessionFixture::new("gamepad");
     fixture.arm.gripper = Some(0.0);
     fixture.session.command(&Command::ToggleGripper);
-    fixture.look();
+    fixture.observe();
     fixture.push(0.0);
     let opening = |chunk: ActionChunk| chunk.actions.steps().next().unwrap()[6];
     assert_eq!(opening(fixture.sent()), 0.0);

@@ -32,7 +32,7 @@ proptest! {
                 linear: Vector3::from_column_slice(&push[..3]),
                 angular: Vector3::from_column_slice(&push[3..]),
             }));
-            let step = fixture.look();
+            let step = fixture.observe();
             match step {
                 SessionStep::Send(chunk) => {
                     prop_assert!(held);
@@ -61,7 +61,7 @@ proptest! {
                 prop_assert!(moved < 1e-9 && turned < 1e-9, "{} m, {} rad", moved, turned);
             }
             fixture.reading.held = false;
-            fixture.look();
+            fixture.observe();
         }
     }
 
@@ -70,7 +70,7 @@ proptest! {
         let mut fixture = SessionFixture::new("gamepad");
         fixture.push(value);
         for _ in 0..5 {
-            if let SessionStep::Send(chunk) = fixture.look() {
+            if let SessionStep::Send(chunk) = fixture.observe() {
                 prop_assert!(chunk.actions.values().iter().all(|v| v.is_finite()));
                 prop_assert!(step_lengths(&chunk).iter().all(|(moved, _)| *moved == 0.0));
             }

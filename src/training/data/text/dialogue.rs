@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::generate::chat_labels::{ConversationTurn, UserPart};
 
-use super::rows::{OneOrMore, Row, Said};
+use super::rows::{OneOrMore, Row, RowTurn};
 
 /// Marker of an image in Qwen-VL's finetuning files.
 const IMAGE: &str = "<image>";
@@ -73,7 +73,7 @@ impl Row {
                 self.ask(question)?,
                 true,
             ),
-            None => (self.shown()?, self.said()?, false),
+            None => (self.shown()?, self.turns()?, false),
         };
         Ok(Dialogue {
             pictures: pictures.into_iter().map(|name| folder.join(name)).collect(),
@@ -90,7 +90,7 @@ impl Row {
             Some(format!("{letter}. {text}\n"))
         });
         let options: String = given.collect();
-        let said = match options.is_empty() {
+        let user_text = match options.is_empty() {
             true => question.to_owned(),
             false => format!(
                 "Question: {question}\nOptions:\n{options}Please select the correct answer from the options above."
@@ -101,7 +101,7 @@ impl Row {
         if self.image_filename.is_none() {
             return Err(DialogueError::NoPicture);
         }
-        let user = vec![UserPart::Image, UserPart::Text(said)];
+        let user = vec![UserPart::Image, UserPart::Text(user_text)];
         Ok(vec![
             ConversationTurn::User(user),
             ConversationTurn::Assistant(answer.to_owned()),
@@ -118,10 +118,10 @@ impl Row {
         }
     }
 
-    fn said(&self) -> Result<Vec<ConversationTurn>, DialogueError> {
-        let said = self.conversations.as_deref().unwrap_or_default();
-        let (mut turns, mut places) = (Vec::with_capacity(said.len()), 0);
-        for (number, one) in said.iter().enumerate() {
+    fn turns(&self) -> Result<Vec<ConversationTurn>, DialogueError> {
+        let rows = self.conversations.as_deref().unwrap_or_default();
+        let (mut turns, mut places) = (Vec::with_capacity(rows.len()), 0);
+        for (number, one) in rows.iter().enumerate() {
             let human = number % 2 == 0;
             let expected = if human { ["human", "user"] } else { ["gpt", "assistant"] };
             if !expected.contains(&one.from.as_str()) {
@@ -162,9 +162,9 @@ impl Row {
 
 /// Splits a user's turn into images and texts; in SpatialReasoner's table the image comes first, wherever its marker
 /// stands.
-fn parts(said: &Said, image_first: bool) -> Vec<UserPart> {
+fn parts(turn: &RowTurn, image_first: bool) -> Vec<UserPart> {
     let mut parts = Vec::new();
-    for (number, text) in said.value.split(IMAGE).enumerate() {
+    for (number, text) in turn.value.split(IMAGE).enumerate() {
         if number > 0 {
             parts.push(UserPart::Image);
         }
@@ -230,12 +230,12 @@ mod tests {
                 "answer_cot": "The 3D location of ... So B.", "image_filename": "x.jpg", "conversations": []}"#,
         )
         .unwrap();
-        let said = "Question: Which is higher?\nOptions:\nA. cup\nB. can\nPlease select the correct answer from the \
+        let asked = "Question: Which is higher?\nOptions:\nA. cup\nB. can\nPlease select the correct answer from the \
                     options above.";
         let answer = ConversationTurn::Assistant("The 3D location of ... So B.".into());
         assert_eq!(
             found.turns,
-            [ConversationTurn::User(vec![UserPart::Image, text(said)]), answer]
+            [ConversationTurn::User(vec![UserPart::Image, text(asked)]), answer]
         );
         assert!(found.spatial);
         let open = dialogue(r#"{"question": "How far?", "answer_cot": "1 m", "image_filename": "x.jpg"}"#).unwrap();
@@ -261,31 +261,31 @@ mod tests {
 
     #[test]
     fn rows_that_cannot_be_learned_from_say_why() {
-        let said = |image: &str, turns: &str| format!(r#"{{{image} "conversations": [{turns}]}}"#);
+        let row = |image: &str, turns: &str| format!(r#"{{{image} "conversations": [{turns}]}}"#);
         let human = r#"{"from": "human", "value": "<image> What?"}"#;
         let robot = r#"{"from": "gpt", "value": "This."}"#;
         for (row, expected) in [
-            (said("", &format!("{human}, {robot}")), "each of 0 pictures, found 1"),
+            (row("", &format!("{human}, {robot}")), "each of 0 pictures, found 1"),
             (
-                said(r#""images": ["a", "b"],"#, &format!("{human}, {robot}")),
+                row(r#""images": ["a", "b"],"#, &format!("{human}, {robot}")),
                 "each of 2 pictures, found 1",
             ),
             (
-                said(r#""image": "a","#, robot),
+                row(r#""image": "a","#, robot),
                 "turn 0, from: expected human, found \"gpt\"",
             ),
             (
-                said(r#""image": "a","#, human),
+                row(r#""image": "a","#, human),
                 "expected a question and an answer, found 1 turns",
             ),
             (
-                said(
+                row(
                     r#""image": "a","#,
                     &format!(r#"{human}, {{"from": "gpt", "value": " "}}"#),
                 ),
                 "turn 1, value: expected an answer",
             ),
-            (said("", ""), "found 0 turns"),
+            (row("", ""), "found 0 turns"),
             (
                 r#"{"question": "Q?", "image_filename": "x.jpg"}"#.into(),
                 "answer_cot: expected",

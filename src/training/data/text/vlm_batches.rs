@@ -10,7 +10,7 @@ use crate::model::checkpoint::Manifest;
 use crate::model::config::Config;
 use crate::model::generate::chat_labels::LabelOptions;
 use crate::model::generate::conversation::Conversation;
-use crate::training::batch::{Answered, MASKED, Pictures, VlmBatch};
+use crate::training::batch::{LabelledConversation, MASKED, Pictures, VlmBatch};
 use crate::training::config::TextSettings;
 use crate::training::data::loader::Batches;
 use crate::training::data::sampler::{MixtureSampler, RowPlace};
@@ -114,7 +114,7 @@ impl VlmBatches {
         }
     }
 
-    fn answered(&self, place: RowPlace, readers: &mut TextReaders) -> Result<Option<Answered>, RunError> {
+    fn answered(&self, place: RowPlace, readers: &mut TextReaders) -> Result<Option<LabelledConversation>, RunError> {
         let Some((path, kept)) = self.library.row(place.dataset, place.at.episode) else {
             return Ok(None);
         };
@@ -137,7 +137,7 @@ impl VlmBatches {
                 *label = *token;
             }
         }
-        Ok(Some(Answered {
+        Ok(Some(LabelledConversation {
             prompt: written.prompt,
             labels,
         }))

@@ -107,7 +107,7 @@ impl VlaBatches {
             seed,
         } = sources;
         teachers.reasoning &= prompter.teacher_texts() > 0;
-        let feed = Self {
+        let batch_source = Self {
             rule: config.patch_rule(),
             chunk_len: config.thinkvla.chunk_len as usize,
             proprio: config.thinkvla.proprio,
@@ -119,8 +119,8 @@ impl VlaBatches {
             seed,
             kept: OnceLock::new(),
         };
-        preflight::require_instructions(&feed)?;
-        Ok(feed)
+        preflight::require_instructions(&batch_source)?;
+        Ok(batch_source)
     }
 
     /// Sets the outputs of the vision tower for all rows, which replace their images from then on.
@@ -144,18 +144,18 @@ impl VlaBatches {
     /// # Errors
     /// When no prompt can hold the instruction.
     pub(super) fn try_prompts(&self, instruction: &str, place: RowPlace, grids: &[Grid]) -> Result<(), RunError> {
-        let told = SampleTask {
+        let sample_task = SampleTask {
             instruction: instruction.to_owned(),
             state: self.state_of(place)?.text,
         };
-        self.prompter.student(told.task(), grids)?;
+        self.prompter.student(sample_task.task(), grids)?;
         let texts = if self.teachers.reasoning {
             self.prompter.teacher_texts()
         } else {
             0
         };
         for text in 0..texts {
-            self.prompter.teacher(told.task(), grids, text)?;
+            self.prompter.teacher(sample_task.task(), grids, text)?;
         }
         Ok(())
     }

@@ -58,8 +58,8 @@ impl VlaBatches {
                 readers.preprocessor.input().grids.get(before..).unwrap_or_default()
             }
         };
-        let told = self.task_of(dataset, place)?;
-        let task = told.task();
+        let sample_task = self.task_of(dataset, place)?;
+        let task = sample_task.task();
         parts
             .student
             .push(self.prompter.student(task, grids).map_err(|e| named(e.to_string()))?);

@@ -44,7 +44,7 @@ pub struct Row {
     pub image: Option<OneOrMore>,
     /// Turns of the conversation.
     #[serde(default)]
-    pub conversations: Option<Vec<Said>>,
+    pub conversations: Option<Vec<RowTurn>>,
 }
 
 /// One file name, or several.
@@ -59,7 +59,7 @@ pub enum OneOrMore {
 
 /// Turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Said {
+pub struct RowTurn {
     /// Speaker, e.g. `human` or `gpt`.
     pub from: String,
     /// Text, with `<image>` where an image is shown.
@@ -68,7 +68,7 @@ pub struct Said {
 
 /// Row, with its place in the file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Placed {
+pub struct PlacedRow {
     /// Place: `row 7`, from 0, or `line 8`, from 1.
     pub place: String,
     /// The row.
@@ -93,7 +93,7 @@ const CONVERSATIONS: &str = "conversations";
 ///
 /// # Errors
 /// When the file cannot be read, or a row is malformed; names file and row.
-pub fn read(path: &Path) -> Result<Vec<Placed>, RunError> {
+pub fn read(path: &Path) -> Result<Vec<PlacedRow>, RunError> {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("json") => list(path),
         Some("jsonl") => lines(path),
@@ -105,7 +105,7 @@ pub fn read(path: &Path) -> Result<Vec<Placed>, RunError> {
     }
 }
 
-fn list(path: &Path) -> Result<Vec<Placed>, RunError> {
+fn list(path: &Path) -> Result<Vec<PlacedRow>, RunError> {
     let text = files::read_text(path, files::LINES).map_err(RunError::file("read", path))?;
     let rows: Vec<serde_json::Value> = serde_json::from_str(&text)
         .map_err(|e| RunError::data(path, format!("expected a JSON list of rows, found otherwise: {e}")))?;
@@ -113,7 +113,7 @@ fn list(path: &Path) -> Result<Vec<Placed>, RunError> {
     rows.into_iter().enumerate().map(row).collect()
 }
 
-fn lines(path: &Path) -> Result<Vec<Placed>, RunError> {
+fn lines(path: &Path) -> Result<Vec<PlacedRow>, RunError> {
     let text = files::read_text(path, files::LINES).map_err(RunError::file("read", path))?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
@@ -121,9 +121,9 @@ fn lines(path: &Path) -> Result<Vec<Placed>, RunError> {
         .collect()
 }
 
-fn parsed(path: &Path, place: String, row: Result<Row, serde_json::Error>) -> Result<Placed, RunError> {
+fn parsed(path: &Path, place: String, row: Result<Row, serde_json::Error>) -> Result<PlacedRow, RunError> {
     match row {
-        Ok(row) => Ok(Placed { place, row }),
+        Ok(row) => Ok(PlacedRow { place, row }),
         Err(e) => Err(RunError::data(
             path,
             format!(
@@ -134,7 +134,7 @@ fn parsed(path: &Path, place: String, row: Result<Row, serde_json::Error>) -> Re
     }
 }
 
-fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
+fn table(path: &Path) -> Result<Vec<PlacedRow>, RunError> {
     let table = Table::open(path)?;
     let known = COLUMNS.into_iter().chain([CONVERSATIONS]);
     let there: Vec<&str> = known.filter(|name| table.has(name)).collect();
@@ -151,13 +151,13 @@ fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
         for column in texts {
             columns.push(column.transpose()?.unwrap_or_default());
         }
-        let mut said = said(path, &batch)?.into_iter();
+        let mut conversations = conversations(path, &batch)?.into_iter();
         for number in 0..batch.num_rows() {
             let mut next = columns
                 .iter_mut()
                 .map(|column| column.get_mut(number).and_then(Option::take));
             let mut next = || next.next().flatten();
-            rows.push(Placed {
+            rows.push(PlacedRow {
                 place: format!("row {}", rows.len()),
                 // In the order of COLUMNS.
                 row: Row {
@@ -170,7 +170,7 @@ fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
                     image_filename: next(),
                     image_path: next(),
                     image: None,
-                    conversations: said.next().flatten(),
+                    conversations: conversations.next().flatten(),
                 },
             });
         }
@@ -193,7 +193,7 @@ fn texts(path: &Path, column: &ArrayRef, name: &str) -> Result<Vec<Option<String
 }
 
 /// Reads the conversation of each row.
-fn said(path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Vec<Said>>>, RunError> {
+fn conversations(path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Vec<RowTurn>>>, RunError> {
     let Some(column) = batch.column_by_name(CONVERSATIONS) else {
         return Ok(vec![None; batch.num_rows()]);
     };
@@ -211,7 +211,7 @@ fn said(path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Vec<Said>>>, RunE
         .collect()
 }
 
-fn turns_of(path: &Path, turns: &ArrayRef) -> Result<Vec<Said>, RunError> {
+fn turns_of(path: &Path, turns: &ArrayRef) -> Result<Vec<RowTurn>, RunError> {
     let wrong = || {
         let found = turns.data_type();
         let message = format!("column {CONVERSATIONS}: expected turns of from and value, found {found}");
@@ -221,7 +221,7 @@ fn turns_of(path: &Path, turns: &ArrayRef) -> Result<Vec<Said>, RunError> {
     let field = |name: &str| texts(path, fields.column_by_name(name).ok_or_else(wrong)?, CONVERSATIONS);
     let pairs = field("from")?.into_iter().zip(field("value")?);
     Ok(pairs
-        .map(|(from, value)| Said {
+        .map(|(from, value)| RowTurn {
             from: from.unwrap_or_default(),
             value: value.unwrap_or_default(),
         })

@@ -8,14 +8,14 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 
-fn said(from: &str, value: &str) -> Said {
-    Said {
+fn row_turn(from: &str, value: &str) -> RowTurn {
+    RowTurn {
         from: from.into(),
         value: value.into(),
     }
 }
 
-fn conversations(rows: &[&[Said]]) -> ArrayRef {
+fn conversations(rows: &[&[RowTurn]]) -> ArrayRef {
     let field = |name| Field::new(name, DataType::Utf8, true);
     let fields = vec![field("from"), field("value")];
     let turn = StructBuilder::new(
@@ -51,7 +51,7 @@ fn texts(values: &[Option<&str>]) -> ArrayRef {
 
 #[test]
 fn a_table_has_both_kinds_of_rows() {
-    let turns = [said("human", "<image>\nwhat?"), said("gpt", "a cat")];
+    let turns = [row_turn("human", "<image>\nwhat?"), row_turn("gpt", "a cat")];
     let folder = write(vec![
         ("question", texts(&[Some("which is higher?"), Some("")])),
         ("A", texts(&[Some("cup"), None])),

@@ -16,12 +16,12 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Best-effort publishers that were found.
 #[derive(Clone)]
-pub struct Unheard {
+pub struct UnmatchedPublishers {
     found: Arc<Mutex<Vec<String>>>,
     _timer: Timer,
 }
 
-impl Unheard {
+impl UnmatchedPublishers {
     /// Looks for best-effort publishers of these topics as long as this or a clone lives, and warns once of each. The names
     /// must be those after remapping.
     ///
@@ -38,15 +38,15 @@ impl Unheard {
                 // An error is ignored: the query is repeated soon, and others log it.
                 let found = publishers(&looking, topic).unwrap_or_default();
                 for publisher in found.into_iter().filter(|publisher| publisher.is_best_effort) {
-                    let said = format!(
+                    let warning = format!(
                         "{topic}: {} publishes best effort, and nothing of it is heard: expected a reliable publisher; \
                          change its quality of service",
                         publisher.node
                     );
-                    if named.insert(said.clone()) {
-                        tracing::warn!("{said}");
+                    if named.insert(warning.clone()) {
+                        tracing::warn!("{warning}");
                     }
-                    now.push(said);
+                    now.push(warning);
                 }
             }
             *lock(&shown) = now;
@@ -58,7 +58,7 @@ impl Unheard {
     pub fn status(&self) -> PartStatus {
         let found = lock(&self.found);
         PartStatus::ok("topics")
-            .value("unheard publishers", found.len())
+            .value("unmatched publishers", found.len())
             .complain(Level::Warn, !found.is_empty(), || found.join("; "))
     }
 }
