@@ -108,7 +108,8 @@ impl<D: Driver> Supervisor<D> {
             return Err((Check::State, "expected a joint state, found none".into()));
         };
         if !self.config.dry_run && !self.resting.is_at_rest(now.steady) {
-            let message = "expected an arm at rest, found its joints moving; wait until it rests, then arm it";
+            let message = "expected an arm at rest, found its joints moving, or seen for less than 50 ms; wait until it \
+                           rests, then arm it";
             return Err((Check::State, message.into()));
         }
         self.gate.take_up(measured).map_err(outside)?;
