@@ -76,6 +76,14 @@ pub enum DriverNotReady {
         /// Nodes of the drivers.
         drivers: Vec<String>,
     },
+    /// The configured driver is not among the subscribers of the commands.
+    #[error("expected {expected} (parameter driver_node) to listen to {topic}, found no driver that does; start it")]
+    DriverMissing {
+        /// Configured name of the node.
+        expected: String,
+        /// Command topic.
+        topic: &'static str,
+    },
     /// The driver is not the configured one.
     #[error(
         "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
