@@ -129,14 +129,20 @@ impl<D: Driver> Supervisor<D> {
             self.begin_braking(AfterRest::Hold, "no move".into(), now);
             return;
         };
-        let positions = named_move.at(now.steady);
+        let planned = named_move.at(now.steady);
         let over = named_move.is_over(now.steady);
+        // When the first tick is late, a short move has gone further than its first command may be from the measured arm.
+        let positions = if self.is_close(&planned) {
+            planned
+        } else {
+            self.gate.motion().position
+        };
         let source = CommandSource::NamedMove;
         if !self.send(frame, JointCommand { positions, source }, now) || !over {
             return;
         }
         let motion = self.gate.motion();
-        if motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD {
+        if motion.is_at_rest() && (motion.position - planned).amax() < UNCHANGED_RAD {
             let reason = self
                 .named_move
                 .take()

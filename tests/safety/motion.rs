@@ -158,6 +158,23 @@ fn a_push_while_holding_is_taken_up_and_the_first_command_is_where_the_arm_is() 
 }
 
 #[test]
+fn a_short_move_whose_first_tick_is_late_begins_where_the_arm_is() {
+    let mut rig = Rig::armed();
+    rig.joints += Joints::repeat(0.04);
+    rig.run(0.3);
+    rig.supervisor.move_named("ready", 1.0, rig.lease, rig.now).unwrap();
+    // Too little to count as displaced, and away from the goal.
+    rig.joints += Joints::repeat(0.00045);
+    rig.pass(0.019);
+    rig.tick();
+    let away = (rig.sent()[0].1 - rig.reported).amax();
+    assert!(away <= 1e-3, "the first command is {away} rad from the arm");
+    rig.run(2.0);
+    assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
+    assert!((rig.joints - ready()).amax() < 1e-6);
+}
+
+#[test]
 fn a_motion_waits_for_an_arm_that_still_follows_the_last_command() {
     for is_named in [false, true] {
         let mut rig = Rig::armed();
