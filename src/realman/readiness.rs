@@ -1,6 +1,6 @@
 //! Reasons why the driver cannot be used: its generation is unknown, or the graph shows others beside it.
 
-use super::graph::DriverApi;
+use super::graph::{DriverApi, Graph};
 
 /// Reasons why the driver's generation is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,4 +95,30 @@ pub enum DriverNotReady {
         /// Full name of the node found.
         found: String,
     },
+    /// Another driver has taken the place of the one that the arm was armed with.
+    #[error(
+        "expected {before} to go on driving the arm, found {found} in its place; arm the arm again if that is meant"
+    )]
+    Replaced {
+        /// Full name of the driver's node before.
+        before: String,
+        /// Full name of the node found.
+        found: String,
+    },
+}
+
+impl Graph {
+    /// Checks that the driver is still the node that it was in an earlier graph.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub fn keeps_driver_of(&self, earlier: &Self) -> Result<(), DriverNotReady> {
+        match (earlier.drivers.as_slice(), self.drivers.as_slice()) {
+            ([before], [found]) if before != found => Err(DriverNotReady::Replaced {
+                before: before.clone(),
+                found: found.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }

@@ -104,6 +104,30 @@ fn whoever_joins_an_armed_arm_brakes_and_latches_it() {
 }
 
 #[test]
+fn another_driver_in_the_place_of_the_armed_one_is_a_fault() {
+    let other = || {
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        graph.drivers = vec!["/other_driver".to_owned()];
+        graph.reporting = vec![by("joint_states", &["/other_driver"])];
+        graph
+    };
+    let mut rig = moving();
+    rig.supervisor.on_graph(other(), rig.now);
+    assert!(braking_delay(&mut rig) <= 0.1);
+    assert_eq!(rig.mode(), ArmMode::Fault);
+    let reason = rig.status().reason;
+    assert!(
+        reason.contains("/rm_driver") && reason.contains("/other_driver"),
+        "{reason}"
+    );
+    // An arm that is armed with it may go on with it.
+    rig.supervisor.on_graph(other(), rig.now);
+    rig.rearm();
+    rig.supervisor.on_graph(other(), rig.now);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
 fn an_arm_of_the_simulation_obeys_no_other_driver() {
     let mut config = config();
     config.driver.node = "sim_node".into();
