@@ -175,3 +175,21 @@ fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan()
     // Candidates are never ahead of the plan.
     assert_eq!(executor.candidates(steady(0.015)).next(), Some(at(0.015)));
 }
+
+#[test]
+fn a_seam_is_lengthened_for_the_acceleration_by_three_ages_of_the_observation_at_most() {
+    for age in [0.05, 0.1] {
+        let mut executor = resting(-0.2);
+        for tick in -20..=10 {
+            let mut joints = ready();
+            joints[0] += 0.01 * f64::from(tick);
+            executor.remember_command(both(0.01 * f64::from(tick)), joints);
+        }
+        // From 1 rad/s to rest within half of the acceleration limit takes more than a second.
+        let still = chunk(at(0.1 - age), Reference::Commanded, &[0.0; 10]);
+        executor.start(&still, both(0.1), true).unwrap();
+        let length = executor.active.as_ref().unwrap().blend.length();
+        let expected = config().executor.blend_s + 3.0 * age;
+        assert!((length - expected).abs() < 1e-6, "{length} for an age of {age}");
+    }
+}
