@@ -25,6 +25,10 @@ use thinkvla::types::time::Steady;
 
 /// Time within which an arm that a motion starts from has not moved (s).
 const STILL_S: f64 = 0.045;
+/// Age of the last sign of life of a source at which its motion has ended (s): that of a heartbeat, 80 ms, its period and a tick.
+const SILENCE_S: f64 = 0.11;
+/// Rounding of a position to 32 bits in the messages (rad).
+const ROUNDING_RAD: f64 = 1e-6;
 
 /// An input of the supervisor, or an event around it.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +117,8 @@ struct Model<'a> {
     states: Vec<(Steady, Joints)>,
     /// Velocity of the last frame (rad/s); unknown for the first one, which starts from the resting position.
     velocity: Option<Joints>,
+    /// Time of the last sign of life of the lease holder.
+    alive: Steady,
     tally: &'a Tally,
 }
 
@@ -129,16 +135,24 @@ impl<'a> Model<'a> {
             resting: true,
             states: Vec::new(),
             velocity: None,
+            alive: Steady::default(),
             tally,
         }
     }
 
     fn tick(&mut self) -> Result<(), TestCaseError> {
-        let before = self.rig.mode();
-        let last = self.rig.status().commanded_joints;
+        let status = self.rig.status();
+        let (before, last) = (status.mode, status.commanded_joints);
+        let beats = self.rig.heartbeat && status.lease == self.rig.lease;
         // The rig itself asserts that at most one frame leaves in a tick.
         self.rig.tick();
         let now = self.rig.now.steady;
+        if beats {
+            self.alive = now;
+        }
+        let (silence, mode) = (now.seconds_since(self.alive), self.rig.mode());
+        let is_over = !matches!(mode, ArmMode::Executing | ArmMode::Moving);
+        prop_assert!(is_over || silence <= SILENCE_S, "{mode} after {silence} s of silence");
         if !self.rig.deaf {
             self.states.push((now, self.rig.reported));
         }
@@ -151,6 +165,8 @@ impl<'a> Model<'a> {
         add(&self.tally.frames);
         prop_assert!(before.is_moving(), "a command left while {before}");
         let limits = config().limits;
+        let beyond = (limits.lowest() - frame).sup(&(frame - limits.highest())).max();
+        prop_assert!(beyond <= ROUNDING_RAD, "a command {beyond} rad beyond the joint limits");
         if self.resting {
             add(&self.tally.starts);
             let away = (frame - self.rig.reported).amax();
@@ -168,6 +184,8 @@ impl<'a> Model<'a> {
             (self.resting, self.velocity) = (false, None);
         } else {
             let velocity = (frame - last) / PERIOD;
+            let share = velocity.abs().component_div(&limits.velocity()).max();
+            prop_assert!(share <= 1.02, "{share} of the velocity limit");
             if let Some(before) = self.velocity.replace(velocity) {
                 let change = (velocity - before) / PERIOD;
                 let share = change.abs().component_div(&limits.acceleration()).max();
@@ -206,7 +224,7 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    fn chunk(&mut self, asked: Asked) {
+    fn chunk(&mut self, asked: Asked) -> Result<(), TestCaseError> {
         let [x, y, turn] = asked.step;
         let step = match asked.space {
             ActionSpace::Ee7 => vec![x, y, 0.0, 0.0, 0.0, turn, 1.0],
@@ -217,8 +235,10 @@ impl<'a> Model<'a> {
         chunk.reference = asked.reference;
         chunk.step_period = asked.period;
         chunk.observed = chunk.observed.offset_secs(-asked.late);
-        chunk.lease += u64::from(asked.foreign);
-        drop(self.rig.supervisor.on_chunk(chunk, self.rig.now));
+        chunk.lease = chunk.lease.wrapping_add(u64::from(asked.foreign));
+        let outcome = self.rig.supervisor.on_chunk(chunk, self.rig.now);
+        prop_assert!(!asked.foreign || outcome.is_err(), "a chunk of another lease was taken");
+        Ok(())
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), TestCaseError> {
@@ -230,7 +250,7 @@ impl<'a> Model<'a> {
                     self.tick()?;
                 }
             }
-            Happening::Chunk(asked) => self.chunk(asked),
+            Happening::Chunk(asked) => self.chunk(asked)?,
             Happening::Move(home) => {
                 drop(supervisor.move_named(if home { "home" } else { "ready" }, 0.7, self.rig.lease, now))
             }
@@ -266,6 +286,7 @@ impl<'a> Model<'a> {
                 if let Ok(lease) = supervisor.acquire_lease(source, priority, now) {
                     self.rig.lease = lease;
                     self.rig.source = source.to_owned();
+                    self.alive = now.steady;
                 }
             }
             Happening::Release => drop(supervisor.release_lease(self.rig.lease, now)),
