@@ -12,6 +12,9 @@ use crate::types::time::Now;
 
 /// Longest time after the end of a plan for the commands to reach their target (s); then the arm is held where it is.
 const SETTLE_S: f64 = 1.0;
+/// Longest time after the planned end of a named move for the arm to arrive (s): near a singularity it may be slow, and some
+/// limits it never passes.
+const LONGEST_DELAY_S: f64 = 10.0;
 /// Distance to the target below which a command counts as unchanged (rad).
 const UNCHANGED_RAD: f64 = 1e-9;
 
@@ -130,7 +133,7 @@ impl<D: Driver> Supervisor<D> {
             return;
         };
         let planned = named_move.at(now.steady);
-        let over = named_move.is_over(now.steady);
+        let overdue = named_move.overdue(now.steady);
         // When the first tick is late, a short move has gone further than its first command may be from the measured arm.
         let positions = if self.is_close(&planned) {
             planned
@@ -138,17 +141,25 @@ impl<D: Driver> Supervisor<D> {
             self.gate.motion().position
         };
         let source = CommandSource::NamedMove;
-        if !self.send(frame, JointCommand { positions, source }, now) || !over {
+        if !self.send(frame, JointCommand { positions, source }, now) || overdue < 0.0 {
             return;
         }
         let motion = self.gate.motion();
-        if motion.is_at_rest() && (motion.position - planned).amax() < UNCHANGED_RAD {
+        let away = (motion.position - planned).amax();
+        if motion.is_at_rest() && away < UNCHANGED_RAD {
             let reason = self
                 .named_move
                 .take()
                 .map_or_else(String::new, |done| format!("at {}", done.name));
             self.move_result = Some(Ok(()));
             self.rest(ArmMode::Holding, reason);
+        } else if overdue > LONGEST_DELAY_S {
+            let message = format!(
+                "expected the arm at its goal within {LONGEST_DELAY_S} s of the planned end, found it {away:.3} rad away; a \
+                 limit is in its way"
+            );
+            self.refuse(Check::Reach, message.clone(), now);
+            self.begin_braking(AfterRest::Hold, message, now);
         }
     }
 

@@ -98,6 +98,27 @@ fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
 }
 
 #[test]
+fn a_named_move_that_cannot_arrive_is_given_up() {
+    let mut config = config();
+    config.workspace.tool_max_m = [0.9, 0.9, 1.2];
+    // Straightening the elbow leads into a singularity.
+    config
+        .named_deg
+        .insert("straight".into(), [0.0, 20.0, 0.0, 0.0, 0.0, 60.0, 0.0]);
+    let mut rig = Rig::armed_with(config);
+    rig.supervisor.move_named("straight", 1.0, rig.lease, rig.now).unwrap();
+    rig.run(5.0);
+    assert_eq!(rig.mode(), ArmMode::Moving);
+    rig.run(12.0);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+    assert!(rig.has(EventKind::Refused, Check::Reach));
+    assert!(matches!(
+        rig.supervisor.move_progress(),
+        Some(MoveProgress::Failed(why)) if why.contains("within 10 s of the planned end")
+    ));
+}
+
+#[test]
 fn named_moves_need_a_living_state_too() {
     let mut rig = Rig::armed();
     rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
