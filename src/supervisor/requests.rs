@@ -193,6 +193,7 @@ impl<D: Driver> Supervisor<D> {
         match self.try_move(name, speed, lease, now) {
             Ok(planned) => {
                 self.gate.events.about(name, 0);
+                self.counters.moves += 1;
                 self.named_move = Some(planned);
                 self.move_result = None;
                 self.starting = true;
@@ -229,6 +230,11 @@ impl<D: Driver> Supervisor<D> {
         if self.mode == ArmMode::Moving {
             self.begin_braking(AfterRest::Hold, "the move was cancelled".into(), now);
         }
+    }
+
+    /// Number of named moves accepted.
+    pub fn moves(&self) -> u64 {
+        self.counters.moves
     }
 
     /// Progress of the last named move; `None` if there was none.

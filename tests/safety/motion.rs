@@ -77,6 +77,8 @@ fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
     rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert_eq!(rig.supervisor.on_chunk(chunk, rig.now).unwrap_err().check, Check::Mode);
+    assert!(rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).is_err());
+    assert_eq!(rig.supervisor.moves(), 1, "a refused move is none");
     rig.run(0.3);
     assert!(matches!(rig.supervisor.move_progress(), Some(MoveProgress::Running { remaining }) if remaining > 0.1));
     rig.run(5.0);

@@ -36,17 +36,26 @@ pub fn offer(
 
 async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClock) -> TerminatedGoal {
     let goal = std::sync::Arc::clone(requested.goal());
-    let started = arm.lock().move_named(&goal.name, goal.speed, goal.lease, clock.both());
+    let started = {
+        let mut supervisor = arm.lock();
+        let outcome = supervisor.move_named(&goal.name, goal.speed, goal.lease, clock.both());
+        outcome.map(|()| supervisor.moves())
+    };
     let executing = requested.accept().execute();
-    if let Err(refusal) = started {
-        return executing.aborted_with(result(false, refusal.to_string()));
-    }
-    let watching = Box::pin(watch(arm.clone(), executing.feedback_publisher()));
+    let number = match started {
+        Ok(number) => number,
+        Err(refusal) => return executing.aborted_with(result(false, refusal.to_string())),
+    };
+    let watching = Box::pin(watch(arm.clone(), number, executing.feedback_publisher()));
     match executing.unless_cancel_requested(watching).await {
         Ok(Ok(())) => executing.succeeded_with(result(true, format!("at {}", goal.name))),
         Ok(Err(message)) => executing.aborted_with(result(false, message)),
         Err(()) => {
-            arm.lock().cancel_move(clock.both());
+            let mut supervisor = arm.lock();
+            if supervisor.moves() == number {
+                supervisor.cancel_move(clock.both());
+            }
+            drop(supervisor);
             executing
                 .begin_cancelling()
                 .cancelled_with(result(false, "cancelled, braking".into()))
@@ -54,15 +63,19 @@ async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClo
     }
 }
 
-async fn watch(arm: Shared, feedback: FeedbackPublisher<MoveNamed>) -> Result<(), String> {
+/// Watches the move with this number until it ends.
+async fn watch(arm: Shared, number: u64, feedback: FeedbackPublisher<MoveNamed>) -> Result<(), String> {
     loop {
-        let progress = arm.lock().move_progress();
+        let progress = {
+            let supervisor = arm.lock();
+            supervisor.move_progress().filter(|_| supervisor.moves() == number)
+        };
         match progress {
             // A client that has gone needs no feedback.
             Some(MoveProgress::Running { remaining }) => drop(feedback.publish(MoveNamed_Feedback { remaining })),
             Some(MoveProgress::Done) => return Ok(()),
             Some(MoveProgress::Failed(message)) => return Err(message),
-            None => return Err("the move was replaced".into()),
+            None => return Err("another move has begun since; whether this one had arrived is not known".into()),
         }
         tokio::time::sleep(FEEDBACK).await;
     }
