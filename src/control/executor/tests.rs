@@ -193,3 +193,20 @@ fn a_seam_is_lengthened_for_the_acceleration_by_three_ages_of_the_observation_at
         assert!((length - expected).abs() < 1e-6, "{length} for an age of {age}");
     }
 }
+
+#[test]
+fn a_plan_begins_with_the_velocity_of_the_arm_around_its_observation() {
+    // Between commands from both sides, at the newest one from the past alone.
+    for (observed, expected) in [(0.05, 0.05), (0.1, 0.095)] {
+        let mut executor = speeding_up();
+        let moving = chunk(at(observed), Reference::Commanded, &[0.01; 10]);
+        executor.start(&moving, both(0.1), true).unwrap();
+        let plan = executor.plan().unwrap();
+        let position = |seconds: f64| match plan.at(at(observed + seconds)) {
+            PlanTarget::Joints(joints) => joints[0],
+            PlanTarget::Pose(pose) => panic!("a plan of joints gives joints, not {pose}"),
+        };
+        let velocity = (position(1e-5) - position(0.0)) / 1e-5;
+        assert!((velocity - expected).abs() < 1e-3, "{velocity} at {observed} s");
+    }
+}
