@@ -272,18 +272,19 @@ class Soak:
                      "-p", "use_sim_time:=true"]
         command = ["bash", "-c", limited, str(binaries() / "record_node"), "--ros-args", *arguments]
         recorder = self.nodes._start("record_node", command, {}, subprocess.DEVNULL, ())
-        self.ros.ask(SetInstruction, "/record_node/set_instruction", SetInstruction.Request(instruction="fill the disk"))
         begun, asked = time.monotonic(), 0.0
-        while "File too large" not in recorder.output() and time.monotonic() < begun + 2 * RECOVERY_S:
-            if time.monotonic() > asked + 5.0:
-                asked = time.monotonic()
-                self.ros.ask(Trigger, "/record_node/start", Trigger.Request())
-            if not self.drive(1.0):
-                return None
-        found = "File too large" in recorder.output()
-        recorder.stop()
-        shutil.rmtree(dataset, ignore_errors=True)
-        return time.monotonic() - begun if found else None
+        try:
+            self.ros.ask(SetInstruction, "/record_node/set_instruction", SetInstruction.Request(instruction="fill the disk"))
+            while "File too large" not in recorder.output() and time.monotonic() < begun + 2 * RECOVERY_S:
+                if time.monotonic() > asked + 5.0:
+                    asked = time.monotonic()
+                    self.ros.ask(Trigger, "/record_node/start", Trigger.Request())
+                if not self.drive(1.0):
+                    return None
+            return time.monotonic() - begun if "File too large" in recorder.output() else None
+        finally:
+            recorder.stop()
+            shutil.rmtree(dataset, ignore_errors=True)
 
 
 # Fault and who drives meanwhile.
