@@ -107,14 +107,18 @@ pub enum DriverNotReady {
     },
 }
 
+/// Name that the middleware gives to a node of which it has discovered a subscription, and not yet the name.
+const UNKNOWN: &str = "_NODE_NAME_UNKNOWN_";
+
 impl Graph {
-    /// Checks that the driver is still the node that it was in an earlier graph.
+    /// Checks that the driver is still the node that it was in an earlier graph, as far as both are known by name.
     ///
     /// # Errors
     /// When it is another one.
     pub fn keeps_driver_of(&self, earlier: &Self) -> Result<(), DriverNotReady> {
+        let are_known = |names: [&String; 2]| names.iter().all(|name| !name.ends_with(UNKNOWN));
         match (earlier.drivers.as_slice(), self.drivers.as_slice()) {
-            ([before], [found]) if before != found => Err(DriverNotReady::Replaced {
+            ([before], [found]) if before != found && are_known([before, found]) => Err(DriverNotReady::Replaced {
                 before: before.clone(),
                 found: found.clone(),
             }),

@@ -120,10 +120,24 @@ fn another_driver_in_the_place_of_the_armed_one_is_a_fault() {
         reason.contains("/rm_driver") && reason.contains("/other_driver"),
         "{reason}"
     );
-    // An arm that is armed with it may go on with it.
+    // A name that has only been discovered now is no other driver.
+    let mut rig = Rig::armed();
+    let mut nameless = Graph::of_driver(DriverApi::V2);
+    nameless.drivers = vec!["_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_".to_owned()];
+    rig.supervisor.on_graph(nameless, rig.now);
     rig.supervisor.on_graph(other(), rig.now);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
+fn an_arm_may_be_armed_with_another_driver_than_before() {
+    let mut other = Graph::of_driver(DriverApi::V2);
+    other.drivers = vec!["/other_driver".to_owned()];
+    let mut rig = Rig::armed();
+    rig.supervisor.on_graph(other.clone(), rig.now);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     rig.rearm();
-    rig.supervisor.on_graph(other(), rig.now);
+    rig.supervisor.on_graph(other, rig.now);
     assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
