@@ -88,13 +88,26 @@ impl<D: Driver> Supervisor<D> {
                 }
             }
         }
-        let (_, planned) = nearest?;
+        let Some((_, planned)) = nearest else {
+            return self.send_rest(frame, source, now);
+        };
         self.executor.advance(&planned);
         let command = JointCommand {
             positions: planned.positions,
             source,
         };
         self.send(frame, command, now).then_some(planned.positions)
+    }
+
+    /// Sends the position at which the arm rests, as the first command of a plan of which no point is close enough to the
+    /// measured arm: near a joint limit the inverse kinematics moves the joints from command to command, the pose being the
+    /// same. The gate then leads the arm into the plan.
+    fn send_rest(&mut self, frame: Frame, source: CommandSource, now: Now) -> Option<Joints> {
+        let positions = self.gate.motion().position;
+        let is_sent = self.send(frame, JointCommand { positions, source }, now);
+        // Not what the plan asked for.
+        self.clamped = true;
+        is_sent.then_some(positions)
     }
 
     fn cannot_reach(&mut self, frame: Frame, error: &InverseError, now: Now) {

@@ -181,6 +181,32 @@ fn a_push_while_holding_is_taken_up_and_the_first_command_is_where_the_arm_is() 
 }
 
 #[test]
+fn a_chunk_starts_from_rest_with_a_joint_close_to_its_limit() {
+    let mut rig = Rig::new(config());
+    // Joint 5 is 0.05 rad from its limit: away from there the inverse kinematics moves some joints by 5 mrad a command.
+    rig.joints = Joints::from([0.0, 0.5236, 0.0, 1.0472, 3.0, -1.5708, 3.1]);
+    rig.run(0.1);
+    rig.supervisor.arm(rig.now).unwrap();
+    rig.acquire("policy", Priority::Policy);
+    rig.run(0.1);
+    let measured = rig.joints;
+    rig.follow(20, [0.0; 7]);
+    rig.tick();
+    assert_eq!(rig.sent().len(), 1, "the motion has begun");
+    let away = (rig.sent()[0].1 - measured).amax();
+    assert!(away <= 1e-3, "the first command is {away} rad from the arm");
+    rig.run(0.5);
+    assert_eq!((rig.mode(), rig.sent().len()), (ArmMode::Executing, 51));
+    for pair in rig.velocities(0).windows(2) {
+        assert!((pair[1] - pair[0]).amax() <= 0.1 + 1e-3);
+    }
+    assert!(rig.joints[4] < 2.99, "away from the limit: {}", rig.joints[4]);
+    rig.heartbeat = false;
+    assert!(braking_delay(&mut rig) <= 0.1);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
 fn a_short_move_whose_first_tick_is_late_begins_where_the_arm_is() {
     let mut rig = Rig::armed();
     rig.joints += Joints::repeat(0.04);
