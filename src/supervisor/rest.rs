@@ -25,12 +25,12 @@ impl RestWatch {
     /// Records a joint state (rad).
     pub(super) fn state_received(&mut self, joints: Joints, now: Steady) {
         self.seen = Some(now);
-        match self.reference {
-            Some(reference) if (joints - reference).amax() <= MOVED_RAD => {}
-            _ => {
-                self.moved = Some(now);
-                self.reference = Some(joints);
-            }
+        if self
+            .reference
+            .is_none_or(|reference| (joints - reference).amax() > MOVED_RAD)
+        {
+            self.moved = Some(now);
+            self.reference = Some(joints);
         }
     }
 
@@ -102,5 +102,6 @@ mod tests {
     fn noise_and_creeping_are_rest() {
         assert!(moving(|time| 4e-4 * (700.0 * time).sin()).is_empty());
         assert!(moving(|time| 0.005 * time).len() < 40);
+        assert!(moving(|time| if time < 0.5 { 0.0 } else { MOVED_RAD }).is_empty());
     }
 }
