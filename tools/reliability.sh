@@ -81,6 +81,25 @@ fuzz() { # fuzz TARGET...: N inputs to each, address sanitizer on
     RUSTC_BOOTSTRAP=1 cargo fuzz run --features torch "$target" -- "-runs=$n" || return
   done
 }
+thread_sanitizer() { # work that threads share; the standard library is built anew, or the sanitizer does not see its locks
+  local sources host
+  sources=$(rustc --print sysroot)/lib/rustlib/src/rust/library
+  if [[ ! -d $sources ]]; then
+    echo "measured: thread sanitizer not run, $sources is missing: rustup component add rust-src"
+    return
+  fi
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR=$CARGO_TARGET_DIR/thread_sanitizer \
+    cargo nextest run -Zbuild-std --target "$host" --no-capture --lib -E 'test(parallel::)'
+}
+undefined_behaviour() { # modules without system calls; Miri needs a nightly toolchain
+  if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    echo "measured: Miri not run, it is missing: rustup +nightly component add miri rust-src"
+    return
+  fi
+  CARGO_TARGET_DIR=$CARGO_TARGET_DIR/miri PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation \
+    cargo +nightly miri test --lib -- control::chunk control::lease control::liveness control::event control::gate::brake parallel
+}
 report_folder() {
   local folder=${THINKVLA_REPORT:-out/reliability}
   mkdir -p "$folder"
@@ -153,7 +172,7 @@ measure() {
       ;;
     22) cargo deny check ;;
     23) over_ros tests/ros/test_sros2_policies.py ;;
-    24) fuzz image_view decode "${file_targets[@]}" ;;
+    24) thread_sanitizer && undefined_behaviour && fuzz image_view decode "${file_targets[@]}" ;;
     25) PROPTEST_CASES=$n rust '' --cargo-profile release --test supervisor_model ;;
     26) THINKVLA_FUZZ_S=$n THINKVLA_REPORT=$(report_folder) over_ros tests/ros/test_node_fuzz.py ;;
     27) THINKVLA_SOAK_S=$n THINKVLA_REPORT=$(report_folder) over_ros tests/ros/test_fault_soak.py ;;

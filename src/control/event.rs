@@ -247,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn kinds_have_the_names_of_their_effects() {
+        use EventKind::{Clamped, Fault, Held, Refused, Stopped};
+        let names = [Clamped, Refused, Held, Stopped, Fault].map(|kind| kind.to_string());
+        assert_eq!(names, ["clamped", "refused", "held", "stopped", "fault"]);
+    }
+
+    #[test]
     fn different_checks_do_not_hide_each_other() {
         let mut log = EventLog::default();
         log.push(Steady(0), EventKind::Clamped, Check::Velocity, String::new);

@@ -327,7 +327,25 @@ mod tests {
             let error = heard(wrong).unwrap_err();
             assert!(error.contains(needle), "{error}");
         }
-        heard(beat(id, "policy", 9)).unwrap();
+        for (sequence, age) in [(9, 1.0), (10, -1.0)] {
+            let at_the_limit = ReceivedHeartbeat {
+                age,
+                ..beat(id, "policy", sequence)
+            };
+            heard(at_the_limit).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_holder_in_this_process_counts_its_heartbeats() {
+        let mut heartbeats = Heartbeats::of(3, "policy");
+        for sequence in 1..=3 {
+            let expected = ReceivedHeartbeat {
+                age: 0.0,
+                ..beat(3, "policy", sequence)
+            };
+            assert_eq!(heartbeats.next_heartbeat(), expected);
+        }
     }
 
     #[test]
@@ -335,7 +353,7 @@ mod tests {
         let mut leases = Leases::default();
         let id = leases.acquire("a", Priority::Policy, T).unwrap().id;
         leases.heartbeat(&beat(id, "a", 1), 1.0, T.offset_secs(0.8)).unwrap();
-        assert_eq!(leases.expire(1.0, T.offset_secs(1.7)), None);
+        assert_eq!(leases.expire(1.0, T.offset_secs(1.8)), None);
         assert_eq!(
             leases.expire(1.0, T.offset_secs(1.9)).map(|lease| lease.source),
             Some("a".into())

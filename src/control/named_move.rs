@@ -110,9 +110,9 @@ impl NamedMove {
         self.start.lerp(&self.goal, u3 * (10.0 - 15.0 * u + 6.0 * u * u))
     }
 
-    /// Whether the planned duration has passed at `now`.
-    pub fn is_over(&self, now: Steady) -> bool {
-        now.seconds_since(self.started) >= self.duration
+    /// Time since the planned end (s), negative before it.
+    pub fn overdue(&self, now: Steady) -> f64 {
+        now.seconds_since(self.started) - self.duration
     }
 
     /// Largest distance of a joint from `joints` to the goal (rad).
@@ -191,8 +191,8 @@ mod tests {
             assert!(fastest > 0.8 * speed, "no slower than it has to be: {fastest}");
             assert_eq!(at(0.0), home);
             assert!((at(planned.duration) - ready).amax() < 1e-9);
-            assert!(planned.is_over(Steady::from_secs_f64(planned.duration + 0.001)));
-            assert!(!planned.is_over(Steady::from_secs_f64(planned.duration - 0.01)));
+            let overdue = planned.overdue(Steady::from_secs_f64(planned.duration - 0.01));
+            assert!((overdue + 0.01).abs() < 1e-8, "{overdue}");
             assert!((planned.remaining(&home) - 30f64.to_radians()).abs() < 1e-9);
         }
     }
@@ -264,7 +264,7 @@ mod tests {
     fn a_move_to_where_the_arm_is_is_over_at_once() {
         let home = config().named("home").unwrap();
         let planned = plan("home", 1.0, home).unwrap();
-        assert!(planned.is_over(Steady(1)));
+        assert!(planned.overdue(Steady(1)) >= 0.0);
         assert!((planned.at(Steady(1)) - home).amax() < 1e-12);
     }
 }

@@ -131,6 +131,7 @@ mod tests {
     use nalgebra::UnitQuaternion;
 
     use super::*;
+    use crate::contract::{Data, Robot};
 
     #[test]
     fn values_come_by_name_in_the_contract_s_order() {
@@ -153,6 +154,21 @@ mod tests {
             values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9),
             "{values:?}"
         );
+    }
+
+    #[test]
+    fn the_state_of_a_contract_is_what_it_lists() {
+        let mut contract = Contract {
+            robot: Robot::simulated(),
+            data: Data::unrecorded(20.0),
+            model: None,
+        };
+        assert!(Proprioception::of(&contract).unwrap().is_empty());
+        contract.data.state = contract.data.statistics.clone();
+        let state = Proprioception::of(&contract).unwrap();
+        let listed = contract.data.state.iter().map(|dimension| dimension.name.as_str());
+        assert_eq!(state, Proprioception::named(listed).unwrap());
+        assert!(!state.is_empty());
     }
 
     #[test]

@@ -170,6 +170,10 @@ impl Graph {
             });
         }
         match self.drivers.as_slice() {
+            [] if !expected.node.is_empty() => Err(DriverNotReady::DriverMissing {
+                expected: expected.node.clone(),
+                topic,
+            }),
             [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => {
                 Err(DriverNotReady::OtherDriver {
                     expected: expected.node.clone(),
@@ -359,6 +363,14 @@ mod tests {
         let good = Graph::of_driver(DriverApi::V2);
         assert!(good.ready(&expected(CommandMode::Joint, "rm_driver")).is_ok());
         let refusal = good.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
+        assert!(refusal.to_string().contains("expected sim_node"), "{refusal}");
+        // Somebody listens who reports nothing, and the expected driver does not.
+        let recorded = Graph {
+            drivers: Vec::new(),
+            ..good
+        };
+        assert!(recorded.ready(&expected(CommandMode::Joint, "")).is_ok());
+        let refusal = recorded.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
         assert!(refusal.to_string().contains("expected sim_node"), "{refusal}");
     }
 }

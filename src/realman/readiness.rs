@@ -1,6 +1,6 @@
 //! Reasons why the driver cannot be used: its generation is unknown, or the graph shows others beside it.
 
-use super::graph::DriverApi;
+use super::graph::{DriverApi, Graph};
 
 /// Reasons why the driver's generation is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +76,14 @@ pub enum DriverNotReady {
         /// Nodes of the drivers.
         drivers: Vec<String>,
     },
+    /// The configured driver is not among the subscribers of the commands.
+    #[error("expected {expected} (parameter driver_node) to listen to {topic}, found no driver that does; start it")]
+    DriverMissing {
+        /// Configured name of the node.
+        expected: String,
+        /// Command topic.
+        topic: &'static str,
+    },
     /// The driver is not the configured one.
     #[error(
         "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
@@ -87,4 +95,34 @@ pub enum DriverNotReady {
         /// Full name of the node found.
         found: String,
     },
+    /// Another driver has taken the place of the one that the arm was armed with.
+    #[error(
+        "expected {before} to go on driving the arm, found {found} in its place; arm the arm again if that is meant"
+    )]
+    Replaced {
+        /// Full name of the driver's node before.
+        before: String,
+        /// Full name of the node found.
+        found: String,
+    },
+}
+
+/// Name that the middleware gives to a node of which it has discovered a subscription, and not yet the name.
+const UNKNOWN: &str = "_NODE_NAME_UNKNOWN_";
+
+impl Graph {
+    /// Checks that the driver is still the node that it was in an earlier graph, as far as both are known by name.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub fn keeps_driver_of(&self, earlier: &Self) -> Result<(), DriverNotReady> {
+        let are_known = |names: [&String; 2]| names.iter().all(|name| !name.ends_with(UNKNOWN));
+        match (earlier.drivers.as_slice(), self.drivers.as_slice()) {
+            ([before], [found]) if before != found && are_known([before, found]) => Err(DriverNotReady::Replaced {
+                before: before.clone(),
+                found: found.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }

@@ -21,6 +21,8 @@ use crate::types::time::{Now, Steady, Time};
 
 /// Interval of heartbeats (s).
 const HEARTBEAT_S: f64 = 0.02;
+/// Time for which the arm of a new world has been at rest (s); the supervisor wants to see 50 ms of it.
+const RESTED_S: f64 = 0.1;
 
 /// Environment of an episode.
 #[derive(Debug, Clone, Copy)]
@@ -173,14 +175,20 @@ impl Episode {
         let mut supervisor = Supervisor::new(arm, driver, now(episode_world));
         supervisor.on_graph(Graph::of_driver(DriverApi::V2), now(episode_world));
         // The supervisor knows the arm's state from the first state message on.
-        loop {
-            let state = episode_world.step(supervisor.driver_mut());
-            if let Some(state) = state {
-                receive(&mut supervisor, &state, now(episode_world));
-                break;
+        let state = loop {
+            if let Some(state) = episode_world.step(supervisor.driver_mut()) {
+                break state;
             }
-        }
+        };
         let now = now(episode_world);
+        // The arm of a new world has rested: its first state held before as well, for as long as rest has to be seen.
+        for earlier_s in [RESTED_S, 0.0] {
+            let then = Now {
+                ros: now.ros.offset_secs(-earlier_s),
+                steady: now.steady.offset_secs(-earlier_s),
+            };
+            receive(&mut supervisor, &state, then);
+        }
         supervisor.arm(now).map_err(|e| SimError::Begin(e.to_string()))?;
         let lease = supervisor.acquire_lease(source, Priority::Policy, now);
         let lease = lease.map_err(|e| SimError::Begin(e.to_string()))?;

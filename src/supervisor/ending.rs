@@ -144,6 +144,8 @@ impl<D: Driver> Supervisor<D> {
     /// # Errors
     /// When the first stop message was not sent; an event is raised as well.
     pub(super) fn latch(&mut self, mode: ArmMode, check: Check, reason: String, now: Now) -> Result<(), StopError> {
+        // First of all, so that nothing below can keep the stop from leaving.
+        let sent = self.gate.arm_mut().stop(now.steady);
         self.drop_motion(&reason);
         let position = self.measured.unwrap_or(self.gate.motion().position);
         self.gate.rest_at(position);
@@ -162,10 +164,7 @@ impl<D: Driver> Supervisor<D> {
         } else {
             self.rest(mode, reason);
         }
-        self.gate
-            .arm_mut()
-            .stop(now.steady)
-            .map_err(|error| self.stop_not_sent(error, now))
+        sent.map_err(|error| self.stop_not_sent(error, now))
     }
 
     /// Raises an event that a stop was not sent; returns the error for the sender of the request.

@@ -12,6 +12,9 @@ use crate::types::time::Now;
 
 /// Longest time after the end of a plan for the commands to reach their target (s); then the arm is held where it is.
 const SETTLE_S: f64 = 1.0;
+/// Longest time after the planned end of a named move for the arm to arrive (s): near a singularity it may be slow, and some
+/// limits it never passes.
+const LONGEST_DELAY_S: f64 = 10.0;
 /// Distance to the target below which a command counts as unchanged (rad).
 const UNCHANGED_RAD: f64 = 1e-9;
 
@@ -85,13 +88,26 @@ impl<D: Driver> Supervisor<D> {
                 }
             }
         }
-        let (_, planned) = nearest?;
+        let Some((_, planned)) = nearest else {
+            return self.send_rest(frame, source, now);
+        };
         self.executor.advance(&planned);
         let command = JointCommand {
             positions: planned.positions,
             source,
         };
         self.send(frame, command, now).then_some(planned.positions)
+    }
+
+    /// Sends the position at which the arm rests, as the first command of a plan of which no point is close enough to the
+    /// measured arm: near a joint limit the inverse kinematics moves the joints from command to command, the pose being the
+    /// same. The gate then leads the arm into the plan.
+    fn send_rest(&mut self, frame: Frame, source: CommandSource, now: Now) -> Option<Joints> {
+        let positions = self.gate.motion().position;
+        let is_sent = self.send(frame, JointCommand { positions, source }, now);
+        // Not what the plan asked for.
+        self.clamped = true;
+        is_sent.then_some(positions)
     }
 
     fn cannot_reach(&mut self, frame: Frame, error: &InverseError, now: Now) {
@@ -129,20 +145,34 @@ impl<D: Driver> Supervisor<D> {
             self.begin_braking(AfterRest::Hold, "no move".into(), now);
             return;
         };
-        let positions = named_move.at(now.steady);
-        let over = named_move.is_over(now.steady);
+        let planned = named_move.at(now.steady);
+        let overdue = named_move.overdue(now.steady);
+        // When the first tick is late, a short move has gone further than its first command may be from the measured arm.
+        let positions = if self.is_close(&planned) {
+            planned
+        } else {
+            self.gate.motion().position
+        };
         let source = CommandSource::NamedMove;
-        if !self.send(frame, JointCommand { positions, source }, now) || !over {
+        if !self.send(frame, JointCommand { positions, source }, now) || overdue < 0.0 {
             return;
         }
         let motion = self.gate.motion();
-        if motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD {
+        let away = (motion.position - planned).amax();
+        if motion.is_at_rest() && away < UNCHANGED_RAD {
             let reason = self
                 .named_move
                 .take()
                 .map_or_else(String::new, |done| format!("at {}", done.name));
             self.move_result = Some(MoveProgress::Done);
             self.rest(ArmMode::Holding, reason);
+        } else if overdue > LONGEST_DELAY_S {
+            let message = format!(
+                "expected the arm at its goal within {LONGEST_DELAY_S} s of the planned end, found it {away:.3} rad away; a \
+                 limit is in its way"
+            );
+            self.refuse(Refusal::new(Check::Reach, message.clone()), now);
+            self.begin_braking(AfterRest::Hold, message, now);
         }
     }
 

@@ -86,9 +86,11 @@ impl<D: Driver> Supervisor<D> {
         errors::describe_all(codes.copied())
     }
 
-    /// Handles new facts of the ROS graph. A graph with which the arm may not be armed ends motion.
+    /// Handles new facts of the ROS graph. A graph with which the arm may not be armed, or another driver, ends motion.
     pub fn on_graph(&mut self, graph: Graph, now: Now) {
-        let ready = graph.ready(&self.config.driver);
+        let ready = graph
+            .ready(&self.config.driver)
+            .and_then(|_| graph.keeps_driver_of(self.gate.arm().graph()));
         self.gate.arm_mut().graph_seen(graph);
         if !self.mode.is_armed() || self.is_failing() {
             return;

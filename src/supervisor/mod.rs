@@ -109,6 +109,7 @@ struct Frame(());
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
     chunks: u64,
+    moves: u64,
     refusals: u64,
     underruns: u64,
 }

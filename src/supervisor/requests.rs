@@ -111,7 +111,8 @@ impl<D: Driver> Supervisor<D> {
             return Err(Refusal::new(Check::State, "expected a joint state, found none"));
         };
         if !self.config.dry_run && !self.resting.is_at_rest(now.steady) {
-            let message = "expected an arm at rest, found its joints moving; wait until it rests, then arm it";
+            let message = "expected an arm at rest, found its joints moving, or seen for less than 50 ms; wait until it \
+                           rests, then arm it";
             return Err(Refusal::new(Check::State, message));
         }
         self.gate.take_up(measured).map_err(outside)?;
@@ -198,6 +199,7 @@ impl<D: Driver> Supervisor<D> {
         match self.try_move(name, speed, lease, now) {
             Ok(planned) => {
                 self.gate.events.about(name, 0);
+                self.counters.moves += 1;
                 self.named_move = Some(planned);
                 self.move_result = None;
                 self.starting = true;
@@ -234,6 +236,11 @@ impl<D: Driver> Supervisor<D> {
         if self.mode == ArmMode::Moving {
             self.begin_braking(AfterRest::Hold, "the move was cancelled".into(), now);
         }
+    }
+
+    /// Number of named moves accepted.
+    pub fn moves(&self) -> u64 {
+        self.counters.moves
     }
 
     /// Progress of the last named move; `None` if there was none.

@@ -48,6 +48,7 @@ fn the_gripper_takes_numbers_only_and_stays_in_its_range() {
     gate.grip(1.7, Steady(1)).unwrap();
     gate.grip(-0.2, Steady(2)).unwrap();
     assert!(gate.grip(f64::NAN, Steady(3)).is_err());
+    assert_eq!(gate.counters().refusals, 1);
     assert_eq!(gate.arm().grips, [(Steady(1), 1.0), (Steady(2), 0.0)]);
 }
 

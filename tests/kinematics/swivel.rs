@@ -100,3 +100,26 @@ fn with_a_straight_shoulder_joint_1_follows_the_bearing_of_the_wrist() {
         }
     }
 }
+
+#[test]
+fn with_a_straight_wrist_joint_7_follows_the_bearing_of_the_shoulder_in_the_flange() {
+    let arm = Rm75::b();
+    let bearing = |joints: &Joints| {
+        let points = arm.points(joints, &Pose::identity());
+        let line = arm.forward(joints).rotation.inverse() * (points.wrist - points.shoulder);
+        line.y.atan2(line.x)
+    };
+    let near = Joints::from([0.3, 0.9, 0.4, 1.4, 0.2, 0.1, 0.1]);
+    for direction in [Vector3::x(), Vector3::y(), Vector3::z()] {
+        for step in [-0.003, 0.003] {
+            let pose = Translation3::from(direction * step) * arm.forward(&near);
+            let found = arm.inverse(&pose, &near).unwrap();
+            let turned = bearing(&found) - bearing(&near);
+            assert!((found[6] - near[6]).abs() > 1e-3, "along {direction}: {found:?}");
+            assert!(
+                (found[6] - near[6] + turned).sin().abs() < 1e-7,
+                "along {direction}: {found:?}"
+            );
+        }
+    }
+}

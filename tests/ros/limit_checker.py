@@ -2,7 +2,8 @@
 takes no part in it.
 
 A command is compared with the one before. After a gap in the commands the arm is at rest, and the next command must be where
-it was measured. Commands carry no stamp, so the times are those at which the middleware published them.
+it was measured. Between two statuses of an arm that may not move no command may leave. Commands carry no stamp, so the times
+are those at which the middleware published them.
 """
 
 import math
@@ -14,6 +15,7 @@ from conftest import ROOT
 from rclpy.qos import QoSProfile
 from rm_ros_interfaces.msg import Jointpos
 from sensor_msgs.msg import JointState
+from thinkvla.msg import ArmStatus
 
 ROBOT = next((ROOT / "config").rglob("rm75.yaml"))
 # Base to shoulder, upper arm, forearm, wrist to flange (m), from Realman's manual.
@@ -29,6 +31,8 @@ GOES_ON, BEGINS = 2.5, 5.0
 # Time for which a measured position counts as the arm's (s): states and commands arrive in any order.
 RECENT_S = 0.3
 KEPT = 200
+# Modes in which no command may leave.
+NO_COMMAND_MODES = (ArmStatus.DISARMED, ArmStatus.STOPPED, ArmStatus.FAULT)
 
 
 def turn_y(angle, vector):
@@ -66,7 +70,8 @@ class Limits:
         self.of_flange = [tool["offset_m"], *tool["points_m"]]
         self.last, self.velocity = None, None
         self.measured = deque()
-        self.commands, self.starts, self.gaps = 0, 0, []
+        self.statuses, self.unjudged = deque(maxlen=3), deque(maxlen=10_000)
+        self.commands, self.starts = 0, 0
         self.broken, self.examples = Counter(), []
 
     def state(self, joints, at):
@@ -75,9 +80,24 @@ class Limits:
         while at - self.measured[0][0] > RECENT_S:
             self.measured.popleft()
 
+    def status(self, mode, chunks, at):
+        """Checks the commands between the two statuses before this one: a command may arrive after a status that left later.
+
+        Without a chunk that was accepted in between, the arm had nothing to follow, whether or not it was armed meanwhile.
+        """
+        self.statuses.append((at, mode, chunks))
+        if len(self.statuses) < 3:
+            return
+        (begun, was, before), (ended, became, after), _ = self.statuses
+        while self.unjudged and self.unjudged[0] <= ended:
+            sent = self.unjudged.popleft()
+            if sent > begun and was in NO_COMMAND_MODES and became in NO_COMMAND_MODES and before == after:
+                self.note("silence", f"a command between mode {was} and mode {became}", sent)
+
     def command(self, joints, at):
         """Checks a command (rad), published at a time (s)."""
         self.commands += 1
+        self.unjudged.append(at)
         if len(joints) != 7 or not all(map(math.isfinite, joints)):
             self.note("finite", f"{joints}", at)
             return
@@ -94,7 +114,6 @@ class Limits:
             broken += going_on
             last = self.last[1]
             self.velocity = [(q - before) / self.period for q, before in zip(joints, last)]
-            self.gaps.append(gap)
         self.last = (at, joints)
         for limit, found in broken:
             self.note(limit, found, at)
@@ -156,13 +175,14 @@ class Limits:
 
 
 class LimitChecker:
-    """Hears commands and joint states by a node of its own, which publishes nothing that a driver does."""
+    """Hears commands, joint states and statuses by a node of its own, which publishes nothing that a driver does."""
 
     def __init__(self, ros, file=ROBOT):
-        self.ros, self.limits = ros, Limits(file)
+        self.ros, self.limits, self.sent = ros, Limits(file), 0
         self.node = rclpy.create_node("limit_checker", context=ros.context)
         self.node.create_subscription(Jointpos, "rm_driver/movej_canfd_cmd", self.command, QoSProfile(depth=1000))
         self.node.create_subscription(JointState, "joint_states", self.state, QoSProfile(depth=100))
+        self.node.create_subscription(ArmStatus, "arm_status", self.status, QoSProfile(depth=100))
         ros.executor.add_node(self.node)
 
     def command(self, command, info):
@@ -180,12 +200,16 @@ class LimitChecker:
         if all(map(math.isfinite, joints)):
             self.limits.state(joints, info["source_timestamp"] * 1e-9)
 
+    def status(self, status, info):
+        self.sent = status.commands
+        self.limits.status(status.mode, status.chunks, info["source_timestamp"] * 1e-9)
+
     def close(self):
         self.ros.executor.remove_node(self.node)
         self.node.destroy_node()
 
     def report(self):
-        """What was checked and what was broken."""
+        """What was checked and what was broken; `missed` is the number of commands that arm_node sent and nobody checked."""
         limits = self.limits
-        return {"commands": limits.commands, "motions": limits.starts, "broken": dict(limits.broken),
-                "examples": limits.examples}
+        return {"commands": limits.commands, "missed": max(0, self.sent - limits.commands), "motions": limits.starts,
+                "broken": dict(limits.broken), "examples": limits.examples}

@@ -36,6 +36,8 @@ ODD_NUMBERS = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-300, -1.0, 1e9, -1e3
 STILL = [0.0] * 7
 # Requests that are not answered yet; more would only queue up.
 PENDING = 30
+# Commands that may leave before the checker is discovered.
+MISSED = 100
 
 
 def text(rng):
@@ -288,8 +290,9 @@ def test_whatever_arrives_no_command_breaks_a_limit_and_no_node_ends(ros, start_
     if folder := os.environ.get("THINKVLA_REPORT"):
         Path(folder, "node_fuzz.json").write_text(json.dumps(report, indent=1))
     print(f"measured: {sum(fuzz.sent.values())} random inputs in {rounds} rounds, {report['commands']} commands in "
-          f"{report['motions']} motions, {sum(report['broken'].values())} outside a limit")
+          f"{report['motions']} motions, {sum(report['broken'].values())} outside a limit, {report['missed']} not checked")
     assert not report["broken"], json.dumps(report, indent=1)
+    assert report["missed"] <= MISSED, "the checker heard too few commands"
     assert all(1 <= grip.position <= 1000 and not grip.block and grip.timeout == 0 for grip in driver.grips)
     assert arm.statuses[-1].nonfinite == 0
     assert rounds >= 2 and report["commands"] > 20 * rounds, "the arm hardly moved"
@@ -323,3 +326,17 @@ def test_the_checker_finds_what_it_is_there_for(limit, change, after):
     limits.command(change(list(READY)), limits.last[0] + after)
     assert limit in limits.broken, limits.examples
 
+
+@pytest.mark.parametrize("modes, chunks, found", [
+    ((ArmStatus.STOPPED, ArmStatus.STOPPED), (1, 1), 4),
+    ((ArmStatus.FAULT, ArmStatus.DISARMED), (1, 1), 4),
+    ((ArmStatus.DISARMED, ArmStatus.FAULT), (1, 2), 0),
+    ((ArmStatus.EXECUTING, ArmStatus.STOPPED), (1, 1), 0),
+    ((ArmStatus.DISARMED, ArmStatus.MOVING), (1, 1), 0),
+])
+def test_the_checker_finds_commands_of_an_arm_that_may_not_move(modes, chunks, found):
+    limits = Limits()
+    still(limits)
+    for mode, count, at in zip((*modes, ArmStatus.HOLDING), (*chunks, chunks[1]), (0.015, 0.055, 0.095)):
+        limits.status(mode, count, at)
+    assert limits.broken == ({"silence": found} if found else {}), limits.examples

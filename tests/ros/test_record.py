@@ -290,6 +290,21 @@ def test_an_action_records_for_as_long_as_it_is_told(ros, robot, recorder):
     assert info(recorder)["total_tasks"] == 1
 
 
+def test_an_action_whose_episode_somebody_else_saves_tells_how_many_frames_it_has(ros, robot, recorder):
+    recorder()
+    instruct(ros, "wait for all streams")
+    start(ros)
+    assert trigger(ros, "discard").success
+    goal = ros.send_goal(RecordEpisode, "/record_node/record_episode", RecordEpisode.Goal(instruction="push the box"))
+    until = robot.count + 40
+    ros.wait_for(lambda: robot.count >= until, "pictures")
+    assert trigger(ros, "save").success
+    result = ros.result(goal.get_result_async(), "the end of the episode").result
+    written = info(recorder)
+    assert written["total_episodes"] == 1
+    assert (result.saved, result.episode, result.frames) == (True, 0, written["total_frames"]), result.message
+
+
 @pytest.mark.parametrize("params, expected", [
     ({"dataset": ""}, "parameter dataset: expected a folder"),
     ({"fps": 12.5}, "expected a whole number"),

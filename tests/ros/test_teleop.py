@@ -150,6 +150,25 @@ def test_a_lease_that_lapsed_while_the_node_stalled_is_the_persons_again(ros, ro
     stick.order(HAND_BACK, lambda: robot.now().lease_source == "", "the lease to be given back")
 
 
+def test_a_lapsed_lease_is_asked_for_until_it_is_granted(ros, robot, teleop):
+    process = teleop("gamepad")
+    stick = Stick(ros)
+    robot.arm()
+    stick.hold()
+    robot.wait_holder("teleop")
+    stick.release()
+    robot.wait_rest()
+    process.signal(signal.SIGSTOP)
+    robot.wait_holder("")
+    robot.process.signal(signal.SIGSTOP)
+    process.signal(signal.SIGCONT)
+    ros.wait_for(lambda: "did not answer" in process.output(), "a request that fails")
+    robot.process.signal(signal.SIGCONT)
+    # The request that failed is granted late, and that lease lapses within twenty statuses.
+    kept = lambda: [status.lease_source for status in robot.statuses[-30:]] == ["teleop"] * 30
+    ros.wait_for(kept, "the lease to stay the person's")
+
+
 def test_with_hand_back_the_lease_is_free_whenever_the_deadman_is_up(ros, robot, teleop):
     teleop("gamepad", after_release="hand_back")
     stick = Stick(ros)

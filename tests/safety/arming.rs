@@ -71,6 +71,17 @@ fn in_a_dry_run_everything_is_computed_and_nothing_is_sent() {
 }
 
 #[test]
+fn an_arm_that_was_just_seen_for_the_first_time_is_not_armed() {
+    let mut rig = Rig::new(config());
+    rig.tick();
+    let refusal = rig.supervisor.arm(rig.now).unwrap_err();
+    assert_eq!(refusal.check, Check::State);
+    assert!(refusal.message.contains("less than 50 ms"), "{refusal}");
+    rig.run(0.06);
+    rig.supervisor.arm(rig.now).unwrap();
+}
+
+#[test]
 fn an_arm_that_moves_is_not_armed() {
     let mut rig = Rig::new(config());
     for _ in 0..20 {

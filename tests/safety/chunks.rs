@@ -70,15 +70,31 @@ fn a_chunk_without_a_living_heartbeat_is_refused() {
 
 #[test]
 fn a_plan_is_not_followed_for_ever() {
+    for age in [0.0, 0.45] {
+        let mut rig = Rig::armed();
+        rig.run(0.5);
+        let mut chunk = rig.chunk(ActionSpace::Ee7, steps(100, [-0.0005, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
+        chunk.reference = Reference::Measured;
+        chunk.observed = chunk.observed.offset_secs(-age);
+        rig.supervisor.on_chunk(chunk, rig.now).unwrap();
+        rig.run(3.9 - age);
+        assert_eq!(rig.mode(), ArmMode::Executing, "{age}");
+        rig.run(0.3);
+        assert_ne!(rig.mode(), ArmMode::Executing, "{age}");
+        assert!(rig.has(EventKind::Held, Check::Fresh), "{age}");
+    }
+}
+
+#[test]
+fn commands_that_come_later_than_planned_are_counted() {
     let mut rig = Rig::armed();
-    let mut chunk = rig.chunk(ActionSpace::Ee7, steps(100, [-0.0005, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
-    chunk.reference = Reference::Measured;
+    // 2 rad/s, where 1.88 are permitted.
+    let chunk = rig.chunk(ActionSpace::Joint8, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0].repeat(5));
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
-    rig.run(3.9);
-    assert_eq!(rig.mode(), ArmMode::Executing);
-    rig.run(0.3);
-    assert_ne!(rig.mode(), ArmMode::Executing);
-    assert!(rig.has(EventKind::Held, Check::Fresh));
+    rig.run(0.5);
+    let status = rig.status();
+    assert_eq!((status.mode, status.commands), (ArmMode::Executing, 50));
+    assert!((30..=50).contains(&status.clamps), "{}", status.clamps);
 }
 
 #[test]

@@ -104,6 +104,44 @@ fn whoever_joins_an_armed_arm_brakes_and_latches_it() {
 }
 
 #[test]
+fn another_driver_in_the_place_of_the_armed_one_is_a_fault() {
+    let other = || {
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        graph.drivers = vec!["/other_driver".to_owned()];
+        graph.reporting = vec![by("joint_states", &["/other_driver"])];
+        graph
+    };
+    let mut rig = moving();
+    rig.supervisor.on_graph(other(), rig.now);
+    assert!(braking_delay(&mut rig) <= 0.1);
+    assert_eq!(rig.mode(), ArmMode::Fault);
+    let reason = rig.status().reason;
+    assert!(
+        reason.contains("/rm_driver") && reason.contains("/other_driver"),
+        "{reason}"
+    );
+    // A name that has only been discovered now is no other driver.
+    let mut rig = Rig::armed();
+    let mut nameless = Graph::of_driver(DriverApi::V2);
+    nameless.drivers = vec!["_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_".to_owned()];
+    rig.supervisor.on_graph(nameless, rig.now);
+    rig.supervisor.on_graph(other(), rig.now);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
+fn an_arm_may_be_armed_with_another_driver_than_before() {
+    let mut other = Graph::of_driver(DriverApi::V2);
+    other.drivers = vec!["/other_driver".to_owned()];
+    let mut rig = Rig::armed();
+    rig.supervisor.on_graph(other.clone(), rig.now);
+    assert_eq!(rig.mode(), ArmMode::Fault);
+    rig.rearm();
+    rig.supervisor.on_graph(other, rig.now);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
 fn an_arm_of_the_simulation_obeys_no_other_driver() {
     let mut config = config();
     config.driver.node = "sim_node".into();

@@ -77,6 +77,8 @@ fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
     rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert_eq!(rig.supervisor.on_chunk(chunk, rig.now).unwrap_err().check, Check::Mode);
+    assert!(rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).is_err());
+    assert_eq!(rig.supervisor.moves(), 1, "a refused move is none");
     rig.run(0.3);
     assert!(matches!(rig.supervisor.move_progress(), Some(MoveProgress::Running { remaining }) if remaining > 0.1));
     rig.run(5.0);
@@ -95,6 +97,27 @@ fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
             .check,
         Check::Reach
     );
+}
+
+#[test]
+fn a_named_move_that_cannot_arrive_is_given_up() {
+    let mut config = config();
+    config.workspace.tool_max_m = [0.9, 0.9, 1.2];
+    // Straightening the elbow leads into a singularity.
+    config
+        .named_deg
+        .insert("straight".into(), [0.0, 20.0, 0.0, 0.0, 0.0, 60.0, 0.0]);
+    let mut rig = Rig::armed_with(config);
+    rig.supervisor.move_named("straight", 1.0, rig.lease, rig.now).unwrap();
+    rig.run(5.0);
+    assert_eq!(rig.mode(), ArmMode::Moving);
+    rig.run(12.0);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+    assert!(rig.has(EventKind::Refused, Check::Reach));
+    assert!(matches!(
+        rig.supervisor.move_progress(),
+        Some(MoveProgress::Failed(why)) if why.contains("within 10 s of the planned end")
+    ));
 }
 
 #[test]
@@ -155,6 +178,49 @@ fn a_push_while_holding_is_taken_up_and_the_first_command_is_where_the_arm_is() 
     assert!((rig.sent()[0].1 - measured).amax() <= 1e-3);
     rig.run(5.0);
     assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
+}
+
+#[test]
+fn a_chunk_starts_from_rest_with_a_joint_close_to_its_limit() {
+    let mut rig = Rig::new(config());
+    // Joint 5 is 0.05 rad from its limit: away from there the inverse kinematics moves some joints by 5 mrad a command.
+    rig.joints = Joints::from([0.0, 0.5236, 0.0, 1.0472, 3.0, -1.5708, 3.1]);
+    rig.run(0.1);
+    rig.supervisor.arm(rig.now).unwrap();
+    rig.acquire("policy", Priority::Policy);
+    rig.run(0.1);
+    let measured = rig.joints;
+    rig.follow(20, [0.0; 7]);
+    rig.tick();
+    assert_eq!(rig.sent().len(), 1, "the motion has begun");
+    let away = (rig.sent()[0].1 - measured).amax();
+    assert!(away <= 1e-3, "the first command is {away} rad from the arm");
+    rig.run(0.5);
+    assert_eq!((rig.mode(), rig.sent().len()), (ArmMode::Executing, 51));
+    for pair in rig.velocities(0).windows(2) {
+        assert!((pair[1] - pair[0]).amax() <= 0.1 + 1e-3);
+    }
+    assert!(rig.joints[4] < 2.99, "away from the limit: {}", rig.joints[4]);
+    rig.heartbeat = false;
+    assert!(braking_delay(&mut rig) <= 0.1);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
+fn a_short_move_whose_first_tick_is_late_begins_where_the_arm_is() {
+    let mut rig = Rig::armed();
+    rig.joints += Joints::repeat(0.04);
+    rig.run(0.3);
+    rig.supervisor.move_named("ready", 1.0, rig.lease, rig.now).unwrap();
+    // Too little to count as displaced, and away from the goal.
+    rig.joints += Joints::repeat(0.00045);
+    rig.pass(0.019);
+    rig.tick();
+    let away = (rig.sent()[0].1 - rig.reported).amax();
+    assert!(away <= 1e-3, "the first command is {away} rad from the arm");
+    rig.run(2.0);
+    assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
+    assert!((rig.joints - ready()).amax() < 1e-6);
 }
 
 #[test]

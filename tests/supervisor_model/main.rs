@@ -25,6 +25,17 @@ use thinkvla::types::time::Steady;
 
 /// Time within which an arm that a motion starts from has not moved (s).
 const STILL_S: f64 = 0.045;
+/// Age of the last sign of life of a source at which its motion has ended (s): that of a heartbeat, 80 ms, its period and a tick.
+const SILENCE_S: f64 = 0.11;
+/// Ticks for which a motion may wait for the arm to come to rest: a second, and its ends.
+const WAITS: u32 = 105;
+/// Positions at which the arm starts (rad): `ready`, and the same pose of the tool with joint 5 close to its limit.
+const STARTS: [[f64; 7]; 2] = [
+    [0.0, 0.5236, 0.0, 1.0472, 0.0, 1.5708, 0.0],
+    [0.0, 0.5236, 0.0, 1.0472, 3.0, -1.5708, 3.1],
+];
+/// Rounding of a position to 32 bits in the messages (rad).
+const ROUNDING_RAD: f64 = 1e-6;
 
 /// An input of the supervisor, or an event around it.
 #[derive(Debug, Clone, Copy)]
@@ -113,12 +124,17 @@ struct Model<'a> {
     states: Vec<(Steady, Joints)>,
     /// Velocity of the last frame (rad/s); unknown for the first one, which starts from the resting position.
     velocity: Option<Joints>,
+    /// Time of the last sign of life of the lease holder.
+    alive: Steady,
+    /// Number of ticks in a row in which a motion sent nothing.
+    unsent: u32,
     tally: &'a Tally,
 }
 
 impl<'a> Model<'a> {
-    fn new(tally: &'a Tally) -> Self {
+    fn new(start: usize, tally: &'a Tally) -> Self {
         let mut rig = Rig::new(config());
+        rig.place(Joints::from(STARTS[start]));
         rig.run(0.02);
         Self {
             rig,
@@ -129,28 +145,41 @@ impl<'a> Model<'a> {
             resting: true,
             states: Vec::new(),
             velocity: None,
+            alive: Steady::default(),
+            unsent: 0,
             tally,
         }
     }
 
     fn tick(&mut self) -> Result<(), TestCaseError> {
-        let before = self.rig.mode();
-        let last = self.rig.status().commanded_joints;
+        let status = self.rig.status();
+        let (before, last) = (status.mode, status.commanded_joints);
+        let beats = self.rig.heartbeat && status.lease == self.rig.lease;
         // The rig itself asserts that at most one frame leaves in a tick.
         self.rig.tick();
         let now = self.rig.now.steady;
+        if beats {
+            self.alive = now;
+        }
+        let (silence, mode) = (now.seconds_since(self.alive), self.rig.mode());
+        let is_over = !matches!(mode, ArmMode::Executing | ArmMode::Moving);
+        prop_assert!(is_over || silence <= SILENCE_S, "{mode} after {silence} s of silence");
         if !self.rig.drop_states {
             self.states.push((now, self.rig.reported));
         }
         self.states.retain(|(at, _)| now.seconds_since(*at) <= STILL_S);
         let frame = self.rig.sent().get(self.frames).map(|(_, joints)| *joints);
         self.frames = self.rig.sent().len();
+        self.unsent = if is_over || frame.is_some() { 0 } else { self.unsent + 1 };
+        prop_assert!(self.unsent <= WAITS, "{mode} without a command");
         let Some(frame) = frame else {
             return self.check();
         };
         add(&self.tally.frames);
         prop_assert!(before.is_moving(), "a command left while {before}");
         let limits = config().limits;
+        let beyond = (limits.lowest() - frame).sup(&(frame - limits.highest())).max();
+        prop_assert!(beyond <= ROUNDING_RAD, "a command {beyond} rad beyond the joint limits");
         if self.resting {
             add(&self.tally.starts);
             let away = (frame - self.rig.reported).amax();
@@ -168,6 +197,8 @@ impl<'a> Model<'a> {
             (self.resting, self.velocity) = (false, None);
         } else {
             let velocity = (frame - last) / PERIOD;
+            let share = velocity.abs().component_div(&limits.velocity()).max();
+            prop_assert!(share <= 1.02, "{share} of the velocity limit");
             if let Some(before) = self.velocity.replace(velocity) {
                 let change = (velocity - before) / PERIOD;
                 let share = change.abs().component_div(&limits.acceleration()).max();
@@ -206,7 +237,7 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    fn chunk(&mut self, asked: Asked) {
+    fn chunk(&mut self, asked: Asked) -> Result<(), TestCaseError> {
         let [x, y, turn] = asked.step;
         let step = match asked.space {
             ActionSpace::Ee7 => vec![x, y, 0.0, 0.0, 0.0, turn, 1.0],
@@ -217,8 +248,10 @@ impl<'a> Model<'a> {
         chunk.reference = asked.reference;
         chunk.step_period = asked.period;
         chunk.observed = chunk.observed.offset_secs(-asked.late);
-        chunk.lease += u64::from(asked.foreign);
-        drop(self.rig.supervisor.on_chunk(chunk, self.rig.now));
+        chunk.lease = chunk.lease.wrapping_add(u64::from(asked.foreign));
+        let outcome = self.rig.supervisor.on_chunk(chunk, self.rig.now);
+        prop_assert!(!asked.foreign || outcome.is_err(), "a chunk of another lease was taken");
+        Ok(())
     }
 
     fn apply(&mut self, input: ModelInput) -> Result<(), TestCaseError> {
@@ -230,7 +263,7 @@ impl<'a> Model<'a> {
                     self.tick()?;
                 }
             }
-            ModelInput::Chunk(asked) => self.chunk(asked),
+            ModelInput::Chunk(asked) => self.chunk(asked)?,
             ModelInput::Move(home) => {
                 drop(supervisor.move_named(if home { "home" } else { "ready" }, 0.7, self.rig.lease, now))
             }
@@ -266,6 +299,7 @@ impl<'a> Model<'a> {
                 if let Ok(lease) = supervisor.acquire_lease(source, priority, now) {
                     self.rig.lease = lease;
                     self.rig.source = source.to_owned();
+                    self.alive = now.steady;
                 }
             }
             ModelInput::Release => drop(supervisor.release_lease(self.rig.lease, now)),
@@ -323,9 +357,9 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
         failure_persistence: None,
         ..Config::default()
     });
-    let sequences = prop::collection::vec(input(), 1..60);
-    let outcome = runner.run(&sequences, |happenings| {
-        let mut model = Model::new(&tally);
+    let sequences = (0..STARTS.len(), prop::collection::vec(input(), 1..60));
+    let outcome = runner.run(&sequences, |(start, happenings)| {
+        let mut model = Model::new(start, &tally);
         // Recovers first, so that sequences are more likely to reach a moving arm.
         model.apply(ModelInput::Recover)?;
         for input in happenings {
@@ -350,11 +384,13 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
 
 #[test]
 fn the_model_knows_a_still_chunk_that_is_followed() {
-    let tally = Tally::default();
-    let mut model = Model::new(&tally);
-    model.apply(ModelInput::Recover).unwrap();
-    let chunk = model.rig.chunk(ActionSpace::Ee7, steps(5, [0.0; 7]));
-    model.rig.supervisor.on_chunk(chunk, model.rig.now).unwrap();
-    model.apply(ModelInput::Ticks(20)).unwrap();
-    assert_eq!((tally.frames.get(), tally.starts.get()), (20, 1));
+    for start in 0..STARTS.len() {
+        let tally = Tally::default();
+        let mut model = Model::new(start, &tally);
+        model.apply(ModelInput::Recover).unwrap();
+        let chunk = model.rig.chunk(ActionSpace::Ee7, steps(5, [0.0; 7]));
+        model.rig.supervisor.on_chunk(chunk, model.rig.now).unwrap();
+        model.apply(ModelInput::Ticks(20)).unwrap();
+        assert_eq!((tally.frames.get(), tally.starts.get()), (20, 1));
+    }
 }

@@ -142,6 +142,11 @@ impl Rig {
         rig
     }
 
+    /// Puts the arm at `joints` (rad), where it rests until the first command.
+    pub fn place(&mut self, joints: Joints) {
+        (self.joints, self.goal) = (joints, joints);
+    }
+
     /// Releases a latched stop or fault and arms the arm.
     pub fn rearm(&mut self) {
         self.supervisor.reset_fault(self.now).unwrap();

@@ -175,3 +175,38 @@ fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan()
     // Candidates are never ahead of the plan.
     assert_eq!(executor.candidates(steady(0.015)).next(), Some(at(0.015)));
 }
+
+#[test]
+fn a_seam_is_lengthened_for_the_acceleration_by_three_ages_of_the_observation_at_most() {
+    for age in [0.05, 0.1] {
+        let mut executor = resting(-0.2);
+        for tick in -20..=10 {
+            let mut joints = ready();
+            joints[0] += 0.01 * f64::from(tick);
+            executor.remember_command(both(0.01 * f64::from(tick)), joints);
+        }
+        // From 1 rad/s to rest within half of the acceleration limit takes more than a second.
+        let still = chunk(at(0.1 - age), Reference::Commanded, &[0.0; 10]);
+        executor.start(&still, both(0.1), true).unwrap();
+        let length = executor.active.as_ref().unwrap().blend.length();
+        let expected = config().executor.blend_s + 3.0 * age;
+        assert!((length - expected).abs() < 1e-6, "{length} for an age of {age}");
+    }
+}
+
+#[test]
+fn a_plan_begins_with_the_velocity_of_the_arm_around_its_observation() {
+    // Between commands from both sides, at the newest one from the past alone.
+    for (observed, expected) in [(0.05, 0.05), (0.1, 0.095)] {
+        let mut executor = speeding_up();
+        let moving = chunk(at(observed), Reference::Commanded, &[0.01; 10]);
+        executor.start(&moving, both(0.1), true).unwrap();
+        let plan = executor.plan().unwrap();
+        let position = |seconds: f64| match plan.at(at(observed + seconds)) {
+            PlanTarget::Joints(joints) => joints[0],
+            PlanTarget::Pose(pose) => panic!("a plan of joints gives joints, not {pose}"),
+        };
+        let velocity = (position(1e-5) - position(0.0)) / 1e-5;
+        assert!((velocity - expected).abs() < 1e-3, "{velocity} at {observed} s");
+    }
+}

@@ -1,3 +1,4 @@
+use super::violation::slack;
 use super::*;
 use crate::control::arm::{CommandSource, RecordingArm};
 use crate::types::time::Now;
@@ -39,4 +40,19 @@ fn what_only_the_final_check_finds_is_braked_instead_and_reported() {
     assert_eq!((event.kind, event.check), (EventKind::Fault, Check::Verify));
     assert!(event.message.contains("joint velocity 7"), "{}", event.message);
     assert_eq!(gate.counters().commands, 11);
+}
+
+#[test]
+fn a_joint_that_is_outside_by_rounding_alone_is_inside() {
+    let config = config();
+    let ready = config.named("ready").unwrap();
+    let gate = Gate::new(RecordingArm::default(), &config, config.arm.kinematics(), ready);
+    let (lowest, highest) = (config.limits.lowest()[6], config.limits.highest()[6]);
+    for (limit, tolerated) in [(lowest, lowest - slack(lowest)), (highest, highest + slack(highest))] {
+        let mut joints = ready;
+        joints[6] = tolerated;
+        assert_eq!(gate.joint_violation(&joints), None);
+        joints[6] = limit + 2.0 * (tolerated - limit);
+        assert_eq!(gate.joint_violation(&joints).map(|found| found.limit), Some(limit));
+    }
 }

@@ -20,15 +20,19 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Topics that this node publishes or subscribes to: name before remapping to name after it.
 pub type OwnTopics = BTreeMap<&'static str, String>;
 
-/// Queries the graph every 100 ms as long as the returned timer lives, and hands the result to the supervisor.
+/// Queries the graph every 100 ms as long as the returned timer lives, and hands the result to the supervisor. A graph that
+/// cannot be queried counts as one without a driver: nobody knows then who else commands or reports.
 ///
 /// # Errors
 /// When the timer cannot be created.
 pub fn watch(node: &Node, shared: Shared, own: OwnTopics) -> Result<Timer, RclrsError> {
     let (clock, looking) = (NodeClock::of(node), std::sync::Arc::clone(node));
-    node.create_timer_repeating(PERIOD, move || match look(&looking, &shared, &own) {
-        Ok(graph) => shared.lock().on_graph(graph, clock.both()),
-        Err(error) => tracing::warn!("the ROS graph cannot be asked: {error}"),
+    node.create_timer_repeating(PERIOD, move || {
+        let graph = look(&looking, &shared, &own).unwrap_or_else(|error| {
+            tracing::error!("the ROS graph cannot be queried, so that no driver is known: {error}");
+            Graph::default()
+        });
+        shared.lock().on_graph(graph, clock.both());
     })
 }
 
@@ -45,11 +49,18 @@ fn look(node: &Node, shared: &Shared, own: &OwnTopics) -> Result<Graph, RclrsErr
     let reporting = by_topic(node, own, &nothing, &REPORT_TOPICS)?;
     let mut commanding = by_topic(node, own, &published, &COMMAND_TOPICS)?;
     let used = COMMAND_TOPICS.map(|topic| resolve(node, remapped(own, &published, topic)));
-    commanding.extend(other_commands(node, &motion_topic, &used)?);
+    let own_prefix = resolve(node, DRIVER_TOPICS);
+    let below = driver_prefix(&motion_topic).unwrap_or_else(|| own_prefix.clone());
+    commanding.extend(other_commands(node, &below, &used)?);
     let mut graph = Graph {
         stop_is_bool: listens("std_msgs/msg/Bool"),
         stop_is_empty: listens("std_msgs/msg/Empty"),
-        drivers: drivers(node, subscriptions(node, &motion_topic)?, &reporting)?,
+        drivers: drivers(
+            node,
+            subscriptions(node, &motion_topic)?,
+            &reporting,
+            &[own_prefix, below],
+        ),
         commanding,
         reporting,
         ..Graph::default()
@@ -95,17 +106,19 @@ fn remapped<'a>(own: &'a OwnTopics, published: &'a OwnTopics, topic: &'a str) ->
     remapped.map_or(topic, String::as_str)
 }
 
-/// Publishers of the driver's command topics beside those that are `used`: every one of them belongs to another node.
-fn other_commands(node: &Node, motion_topic: &str, used: &[String]) -> Result<Vec<Publishers>, RclrsError> {
-    let below = driver_prefix(motion_topic).unwrap_or_else(|| resolve(node, DRIVER_TOPICS));
+/// Publishers of the command topics below the driver's prefix beside those that are `used`: every one of them belongs to
+/// another node. A driver subscribes to dozens of these topics, so only their publishers are counted, and named where there
+/// are any.
+fn other_commands(node: &Node, below: &str, used: &[String]) -> Result<Vec<Publishers>, RclrsError> {
     let topics: BTreeSet<String> = node.get_topic_names_and_types()?.into_keys().collect();
-    let others = topics.into_iter().filter(|topic| is_other_command(topic, &below, used));
-    others
-        .map(|topic| -> Result<Publishers, RclrsError> {
+    let mut others = Vec::new();
+    for topic in topics {
+        if is_other_command(&topic, below, used) && node.count_publishers(&topic)? > 0 {
             let nodes = publishers(node, &topic)?.into_iter().map(|end| end.node).collect();
-            Ok(Publishers { topic, nodes })
-        })
-        .collect()
+            others.push(Publishers { topic, nodes });
+        }
+    }
+    Ok(others)
 }
 
 /// Prefix of the topics of a driver whose topic of motion commands keeps its last name: all of them lie beside that one.
@@ -124,10 +137,9 @@ fn is_other_command(topic: &str, below: &str, used: &[String]) -> bool {
     is_of_driver && !used.iter().any(|name| name == topic)
 }
 
-/// Names of the listeners that are drivers: those that also publish on a driver's report topics.
-fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers]) -> Result<Vec<String>, RclrsError> {
+/// Names of the listeners that are drivers: those that also publish on a driver's report topics, or below one of `prefixes`.
+fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers], prefixes: &[String; 2]) -> Vec<String> {
     let mut known: BTreeSet<String> = reporting.iter().flat_map(|by| by.nodes.clone()).collect();
-    let below = resolve(node, DRIVER_TOPICS);
     for listener in &listeners {
         if known.contains(&listener.node) {
             continue;
@@ -138,13 +150,14 @@ fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers]) -> R
         let topics = node
             .get_publisher_names_and_types_by_node(name, namespace)
             .unwrap_or_default();
-        if topics.keys().any(|topic| topic.starts_with(&below)) {
+        let is_below = |topic: &String| prefixes.iter().any(|prefix| topic.starts_with(prefix));
+        if topics.keys().any(is_below) {
             known.insert(listener.node.clone());
         }
     }
     let mut drivers: Vec<String> = listeners.into_iter().map(|end| end.node).collect();
     drivers.retain(|name| known.contains(name));
-    Ok(drivers)
+    drivers
 }
 
 #[cfg(test)]

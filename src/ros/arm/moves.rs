@@ -36,18 +36,30 @@ pub fn offer(
 
 async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClock) -> TerminatedGoal {
     let goal = std::sync::Arc::clone(requested.goal());
-    let started = arm.lock().move_named(&goal.name, goal.speed, goal.lease, clock.both());
+    let started = {
+        let mut supervisor = arm.lock();
+        let outcome = supervisor.move_named(&goal.name, goal.speed, goal.lease, clock.both());
+        outcome.map(|()| supervisor.moves())
+    };
     let executing = requested.accept().execute();
-    if let Err(refusal) = started {
-        return executing.aborted_with(result(false, refusal.to_string()));
-    }
-    let watching = Box::pin(watch(arm.clone(), executing.feedback_publisher()));
+    let number = match started {
+        Ok(number) => number,
+        Err(refusal) => return executing.aborted_with(result(false, refusal.to_string())),
+    };
+    let watching = Box::pin(watch(arm.clone(), number, executing.feedback_publisher()));
     match executing.unless_cancel_requested(watching).await {
         Ok(Some(MoveProgress::Done)) => executing.succeeded_with(result(true, format!("at {}", goal.name))),
         Ok(Some(MoveProgress::Failed(message))) => executing.aborted_with(result(false, message)),
-        Ok(_) => executing.aborted_with(result(false, "the move was replaced".into())),
+        Ok(_) => {
+            let message = "another move has begun since; whether this one had arrived is not known";
+            executing.aborted_with(result(false, message.into()))
+        }
         Err(()) => {
-            arm.lock().cancel_move(clock.both());
+            let mut supervisor = arm.lock();
+            if supervisor.moves() == number {
+                supervisor.cancel_move(clock.both());
+            }
+            drop(supervisor);
             executing
                 .begin_cancelling()
                 .cancelled_with(result(false, "cancelled, braking".into()))
@@ -55,10 +67,13 @@ async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClo
     }
 }
 
-/// Publishes the progress of a move until it ends; returns how it ended, or `None` if it was replaced.
-async fn watch(arm: Shared, feedback: FeedbackPublisher<MoveNamed>) -> Option<MoveProgress> {
+/// Publishes the progress of the move with this number until it ends; returns how it ended, or `None` after a later move began.
+async fn watch(arm: Shared, number: u64, feedback: FeedbackPublisher<MoveNamed>) -> Option<MoveProgress> {
     loop {
-        let progress = arm.lock().move_progress();
+        let progress = {
+            let supervisor = arm.lock();
+            supervisor.move_progress().filter(|_| supervisor.moves() == number)
+        };
         match progress {
             // A client that has gone needs no feedback.
             Some(MoveProgress::Running { remaining }) => drop(feedback.publish(MoveNamed_Feedback { remaining })),

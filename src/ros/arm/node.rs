@@ -114,13 +114,16 @@ fn introduce(arm: &ArmConfig) {
     }
 }
 
-/// Sends the stop when the node ends, whatever the arm is doing, and waits for its repetitions.
+/// Sends the stop and its repetitions when the node ends, whatever the arm is doing.
 fn say_farewell(arm: &Shared, clock: &NodeClock) {
     if let Err(problem) = arm.lock().stop("the arm node ends", clock.both()) {
         tracing::error!("no stop has arrived: {problem}");
     }
-    // The control loop sends the repetitions; this waits until the last one has left.
-    std::thread::sleep(std::time::Duration::from_secs_f64(STOP_SPACING_S * f64::from(STOPS)));
+    for _ in 0..STOPS {
+        std::thread::sleep(std::time::Duration::from_secs_f64(STOP_SPACING_S));
+        // The control loop may have ended by a panic. Where it still runs, a stopped arm takes one more tick for nothing.
+        arm.lock().tick(clock.both());
+    }
 }
 
 /// Subscriptions, the topics they use, and the publishers that no subscription matches.

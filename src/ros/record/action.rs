@@ -79,14 +79,11 @@ async fn watch(
     max_seconds: f64,
     before: usize,
 ) -> Result<SavedEpisode, RecordError> {
-    let mut frames = 0;
     loop {
-        let status = beside(&session, |session| Ok(session.status())).await?;
-        if status.episodes > before {
-            return Ok(SavedEpisode {
-                episode: before,
-                frames,
-            });
+        // In this order: an episode that is no longer open has been saved by then, or was discarded.
+        let (status, saved) = beside(&session, move |session| Ok((session.status(), session.saved(before)))).await?;
+        if let Some(saved) = saved {
+            return Ok(saved);
         }
         if !status.open {
             return Err(RecordError::Discarded);
@@ -94,7 +91,6 @@ async fn watch(
         if max_seconds > 0.0 && status.seconds >= max_seconds {
             return beside(&session, RecordingSession::save).await;
         }
-        frames = status.frames;
         // A client that has gone needs no feedback.
         drop(feedback.publish(message(&status)));
         tokio::time::sleep(FEEDBACK).await;

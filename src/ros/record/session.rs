@@ -47,6 +47,8 @@ struct Live {
     open: Option<usize>,
     /// Number of saved episodes.
     episodes: usize,
+    /// Episodes saved since the start.
+    saved: Vec<SavedEpisode>,
     /// Error after which no more rows are taken.
     fault: Option<String>,
     rejected: u64,
@@ -119,6 +121,7 @@ impl RecordingSession {
                 begun: None,
                 open: writer.open_frames(),
                 episodes: writer.info().total_episodes,
+                saved: Vec::new(),
                 fault: None,
                 rejected: 0,
                 last_rejected: String::new(),
@@ -224,7 +227,14 @@ impl RecordingSession {
         let saved = work.writer.save(&self.notes(&status)).map_err(RecordError::NotSaved)?;
         let mut live = lock(&self.live);
         (live.open, live.begun, live.episodes) = (None, None, work.writer.info().total_episodes);
+        live.saved.push(saved.clone());
         Ok(saved)
+    }
+
+    /// The episode with this index, if it was saved since the start.
+    pub fn saved(&self, episode: usize) -> Option<SavedEpisode> {
+        let live = lock(&self.live);
+        live.saved.iter().find(|saved| saved.episode == episode).cloned()
     }
 
     /// Ends the episode and discards it.

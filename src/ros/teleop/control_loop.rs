@@ -17,12 +17,14 @@ use crate::ros::node::runtime::Shutdown;
 use crate::ros::node::time::NodeClock;
 use crate::teleop::input_device::{InputDevice, InputReading};
 use crate::teleop::mapping::Command;
-use crate::teleop::session::{SessionStep, TeleopSession};
+use crate::teleop::session::{SOURCE, SessionStep, TeleopSession};
 
 /// Period of the loop.
 const POLL_PERIOD: Duration = Duration::from_millis(10);
 /// Time after which a loop that has not run counts as hung, upon which the heartbeat stops (s).
 const HUNG_S: f64 = 0.1;
+/// Age of a status up to which the arm node counts as running (s).
+const HEARD_S: f64 = 0.5;
 
 /// State of the control loop.
 pub struct ControlLoop {
@@ -52,6 +54,8 @@ pub struct ControlLoop {
     pub announcer: Announcer,
     /// Name of a requested move that waits for the lease.
     pub waiting_move: Option<String>,
+    /// Whether a lease that the operator keeps has lapsed.
+    pub lapsed: bool,
 }
 
 /// Time of the loop's last run; the heartbeat thread checks it before every beat.
@@ -175,10 +179,15 @@ impl ControlLoop {
     fn compare(&mut self, seen: &ArmReport, reading: &InputReading) {
         if let Some(lost) = self.operator_lease.compare(seen) {
             self.announcer.warn(lost);
-            // A lease that lapsed, in a stall of this node or with the arm node, is still the person's until handed back.
-            if self.keeps_lease && seen.holder.is_empty() {
-                self.operator_lease.acquire();
-            }
+            self.lapsed = self.keeps_lease;
+        }
+        // A lease that lapsed, in a stall of this node or with the arm node, is still the person's until handed back or
+        // taken: it is asked for until it is granted. A grant whose answer was lost lapses under this node's own name.
+        let is_taken = !seen.holder.is_empty() && seen.holder != SOURCE;
+        self.lapsed &= !is_taken && self.operator_lease.lease().is_none();
+        let silence = self.steady.now().seconds_since(seen.arm.received);
+        if self.lapsed && seen.holder.is_empty() && silence < HEARD_S {
+            self.operator_lease.acquire();
         }
         // An operator who takes over, or whose input fails, must not be overridden by a named move.
         if reading.held || reading.fault.is_some() {
@@ -226,6 +235,7 @@ impl ControlLoop {
         let engaged = self.session.is_engaged();
         self.session.end();
         self.waiting_move = None;
+        self.lapsed &= keep;
         if engaged || !keep {
             self.operator_lease.release(keep);
         }

@@ -80,6 +80,7 @@ impl TeleopNode {
             liveness,
             announcer,
             waiting_move: None,
+            lapsed: false,
         };
         kept.push(Box::new(settings));
         let (shutdown, handle) = (runtime.shutdown().clone(), tokio.clone());

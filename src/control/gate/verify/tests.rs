@@ -133,6 +133,8 @@ fn a_joint_keeps_its_acceleration_whether_it_speeds_up_or_slows_down() {
     };
     bounds(&config(), &step(0.0, 0.001), 1e-5, Check::Acceleration, 10.0);
     bounds(&config(), &step(1.0, 0.011), 1e-5, Check::Acceleration, 10.0);
+    let rounded = step(0.0, 0.001 + 5e-10);
+    assert_eq!(rounded.fault(&config()), None);
     assert_eq!(step(1.0, 0.009).fault(&config()), None);
     let found = step(1.0, 0.0089).fault(&config()).unwrap();
     assert_eq!((found.check, found.index), (Check::Acceleration, 7));
@@ -153,7 +155,7 @@ fn the_tool_keeps_its_speed() {
         velocity: 0.28,
         step: speed / reach * config.period(),
     };
-    assert_eq!(step(0.0999).fault(&config), None);
+    assert_eq!(step(0.1).fault(&config), None);
     let found = step(0.1002).fault(&config).unwrap();
     assert_eq!((found.check, found.limit), (Check::ToolSpeed, 0.1));
     assert!((found.found - 0.1002).abs() < 1e-5, "{found}");

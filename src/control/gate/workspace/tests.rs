@@ -33,8 +33,10 @@ fn each_side_of_the_box_is_named_with_its_axis_and_limit() {
                 (Check::Workspace, axis + 1, limit)
             );
             assert_eq!(found.found, tool[axis]);
-            outside.tool[axis] = limit;
-            assert_eq!(SPACE.violation(&outside), None, "on the side is inside");
+            for inside in [limit, limit + slack(limit) * out.signum()] {
+                outside.tool[axis] = inside;
+                assert_eq!(SPACE.violation(&outside), None, "on the side is inside");
+            }
         }
     }
 }
@@ -51,6 +53,11 @@ fn tool_and_links_keep_their_own_clearance_above_the_table() {
             .map(|found| (found.check, found.quantity, found.limit))
     };
     assert_eq!(at(0.03, 0.08), None);
+    let lowest = |clearance: f64| {
+        let limit = SPACE.table_height_m + clearance;
+        limit - slack(limit)
+    };
+    assert_eq!(at(lowest(SPACE.tool_clearance_m), lowest(SPACE.link_clearance_m)), None);
     assert_eq!(at(0.0299, 0.08), Some((Check::Table, "height of tool point", 0.03)));
     assert_eq!(at(0.03, 0.0799), Some((Check::Table, "height of link point", 0.08)));
 }

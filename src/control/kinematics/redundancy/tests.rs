@@ -1,6 +1,6 @@
 use super::*;
 use approx::assert_relative_eq;
-use nalgebra::UnitQuaternion;
+use nalgebra::{Translation3, UnitQuaternion};
 use std::f64::consts::FRAC_PI_2;
 
 fn turned(angle: f64) -> Axes {
@@ -105,6 +105,27 @@ fn the_elbow_is_carried_along_by_the_smallest_turn_of_the_line() {
             .carried_to(&SwivelFrame::new(-Vector3::x()))
             .is_none()
     );
+}
+
+#[test]
+fn with_shoulder_and_wrist_straight_the_swivel_is_halfway_between_those_that_hold_either() {
+    let arm = Rm75::b();
+    let near = Joints::from([0.3, 0.1, 0.4, 1.4, 0.2, 0.1, 0.1]);
+    let (near_frame, before) = (arm.near_frame(&near), arm.swivel(&near));
+    let pose = Translation3::new(0.003, -0.002, 0.001) * arm.forward(&near);
+    let circle = arm.circle(&pose, Sign::Positive).unwrap();
+    let turned =
+        |axes: &Axes, next_axes: &Axes| bearing_change(&near_frame.frame.line, axes, &circle.frame.line, next_axes);
+    let nearer = |swivels: [f64; 2]| {
+        let [a, b] = swivels.map(|swivel| wrap(swivel - before));
+        if a.abs() <= b.abs() { a } else { b }
+    };
+    let base = Axes::base();
+    let for_1 = nearer(circle.swivels_of_joint1(near[0] + turned(&base, &base)));
+    let for_7 = nearer(circle.swivels_of_joint7(near[6] - turned(&near_frame.flange, &circle.flange)));
+    assert!((for_1 - for_7).abs() > 0.01, "{for_1} {for_7}");
+    let held = wrap(arm.held_swivel(&circle, &near_frame, &near) - before);
+    assert_relative_eq!(held, 0.5 * (for_1 + for_7), epsilon = 1e-12);
 }
 
 #[test]
