@@ -93,7 +93,8 @@ class FuzzedDriver(FakeDriver):
         rng = self.rng
         codes = [rng.choice([0, 1, -1, 0x100D, 2**31 - 1, -2**31]) for _ in range(rng.randrange(5))]
         self.errors.publish(Rmerr(err_len=rng.randrange(256), err=codes))
-        self.joint_errors.publish(Jointerrorcode(joint_error=[rng.choice([0, 0, 0, 1, 65535]) for _ in range(rng.randrange(9))]))
+        joints = [rng.choice([0, 0, 0, 1, 65535]) for _ in range(rng.choice([0, 6, 7, 8, 50_000]))]
+        self.joint_errors.publish(Jointerrorcode(joint_error=joints))
 
     def clear(self):
         self.errors.publish(Rmerr(err_len=1, err=[0]))
