@@ -130,7 +130,10 @@ measure() {
       rust '' --test safety -E 'test(late_stale_misordered) + test(clock_that_goes_back)' &&
         over_ros tests/ros/test_arm_safety.py -k a_chunk_that_cannot_work
       ;;
-    9) rust '' --test safety --test executor -E 'test(first_command) + test(moved_by_hand) + test(push_while_holding)' ;;
+    9)
+      rust '' --test safety --test executor \
+        -E 'test(first_command) + test(moved_by_hand) + test(push_while_holding) + test(close_to_its_limit) + test(first_tick_is_late)'
+      ;;
     10) THINKVLA_KILLS=$n rust '' --test recorder_kill9 ;;
     11) rust '' --test disk_faults ;;
     12)

@@ -14,6 +14,8 @@ use crate::types::time::{Now, Time};
 const FUTURE_S: f64 = 0.02;
 /// Largest number of steps in a chunk; a longer one counts as a mistake.
 const MAX_HORIZON: usize = 1000;
+/// Largest number of different error codes that are remembered until the next reset; further new codes no longer stop the arm.
+const MAX_LATCHED_ERRORS: usize = 256;
 /// Shortest and longest step period (s).
 const STEP_PERIOD_S: (f64, f64) = (0.002, 5.0);
 
@@ -58,16 +60,13 @@ impl<D: Driver> Supervisor<D> {
     /// the next motion, which must not start unrequested.
     pub fn on_driver_errors(&mut self, channel: ErrorChannel, codes: &[u32], now: Now) {
         let codes: Vec<u32> = codes.iter().copied().filter(|code| *code != 0).collect();
-        let new = codes.iter().any(|code| !self.latched_errors.contains(code));
-        self.latched_errors.extend(
-            codes
-                .iter()
-                .filter(|code| !self.latched_errors.contains(code))
-                .collect::<Vec<_>>(),
-        );
-        let none = codes.is_empty();
+        let is_unknown = |code: &u32| !self.latched_errors.contains(code);
+        let mut new: Vec<u32> = codes.iter().copied().filter(is_unknown).collect();
+        new.truncate(MAX_LATCHED_ERRORS.saturating_sub(self.latched_errors.len()));
+        let (none, none_new) = (codes.is_empty(), new.is_empty());
+        self.latched_errors.extend(new);
         self.errors.insert(channel, codes);
-        if none || (self.mode == ArmMode::Fault && !new) {
+        if none || (self.mode == ArmMode::Fault && none_new) {
             return;
         }
         let message = format!("the driver reports {}", self.describe(channel));

@@ -34,6 +34,9 @@ SECONDS = float(os.environ.get("THINKVLA_FUZZ_S", "12"))
 SEED = int(os.environ.get("THINKVLA_SEED", str(random.randrange(2**32))))
 ODD_NUMBERS = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-300, -1.0, 1e9, -1e300]
 STILL = [0.0] * 7
+# The tool is about where it is in `ready`, and joint 5 close to its limit, from which the inverse kinematics moves away.
+NEAR_A_LIMIT = ([0.0, 0.5236, 0.0, 1.0472, 3.0, -1.5708, 3.1], [0.2, 0.5236, 0.0, 1.0472, -3.01, -1.3963, 3.0])
+ARMED = (ArmStatus.HOLDING, ArmStatus.EXECUTING, ArmStatus.MOVING, ArmStatus.BRAKING)
 # Requests that are not answered yet; more would only queue up.
 PENDING = 30
 # Commands that may leave before the checker is discovered.
@@ -89,7 +92,8 @@ class FuzzedDriver(FakeDriver):
         rng = self.rng
         codes = [rng.choice([0, 1, -1, 0x100D, 2**31 - 1, -2**31]) for _ in range(rng.randrange(5))]
         self.errors.publish(Rmerr(err_len=rng.randrange(256), err=codes))
-        self.joint_errors.publish(Jointerrorcode(joint_error=[rng.choice([0, 0, 0, 1, 65535]) for _ in range(rng.randrange(9))]))
+        joints = [rng.choice([0, 0, 0, 1, 65535]) for _ in range(rng.choice([0, 6, 7, 8, 50_000]))]
+        self.joint_errors.publish(Jointerrorcode(joint_error=joints))
 
     def clear(self):
         self.errors.publish(Rmerr(err_len=1, err=[0]))
@@ -238,6 +242,21 @@ class Fuzz:
 
         self.ros.wait_for(recovered, "an armed arm and the lease, once nothing is wrong any more")
 
+    def place(self, joints):
+        """Puts the arm elsewhere, as somebody who moves it by hand. It is disarmed before, and after as well: an answer to an
+        earlier request may have armed it meanwhile."""
+        self.driver.share = 0.0
+
+        def disarmed():
+            self.ros.call(SetBool, "/arm_node/set_armed", SetBool.Request(data=False))
+            seen = len(self.arm.statuses)
+            self.ros.wait_for(lambda: len(self.arm.statuses) > seen + 1, "a status")
+            return self.arm.mode() not in ARMED
+
+        self.ros.wait_for(disarmed, "an arm that is not armed")
+        self.driver.joints = list(joints)
+        self.ros.wait_for(disarmed, "an arm that is not armed")
+
     def to_ready(self):
         """Moves the arm to the middle of its workspace; whether it arrives does not matter."""
         goal = MoveNamed.Goal(name="ready", speed=0.5, lease=self.source.lease)
@@ -265,6 +284,10 @@ def test_whatever_arrives_no_command_breaks_a_limit_and_no_node_ends(ros, start_
     fuzz = Fuzz(ros, rng, driver, arm, cameras)
     end, rounds = time.monotonic() + SECONDS, 0
     while time.monotonic() < end:
+        if rounds % 4 == 2:
+            fuzz.place(rng.choice(NEAR_A_LIMIT))
+        elif rounds % 4 == 3:
+            fuzz.place(READY)
         fuzz.recover()
         # From anywhere else a way inwards may lead out of reach.
         step = STILL

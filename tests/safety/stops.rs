@@ -115,6 +115,25 @@ fn a_repeated_error_is_one_fault_and_a_new_one_another() {
 }
 
 #[test]
+fn ever_new_errors_neither_fill_the_memory_nor_stop_for_ever() {
+    let mut rig = Rig::armed();
+    let report = |rig: &mut Rig, number: u32| {
+        let codes: Vec<u32> = (1..=10).map(|code| 10 * number + code).collect();
+        rig.supervisor.on_driver_errors(ErrorChannel::All, &codes, rig.now);
+        rig.run(0.1);
+    };
+    (0..30).for_each(|number| report(&mut rig, number));
+    assert_eq!(rig.stops().len(), 3 * 26, "256 codes are remembered");
+    (30..40).for_each(|number| report(&mut rig, number));
+    assert_eq!((rig.stops().len(), rig.mode()), (3 * 26, ArmMode::Fault));
+    assert!(rig.supervisor.reset_fault(rig.now).is_err());
+    rig.supervisor.on_driver_errors(ErrorChannel::All, &[], rig.now);
+    rig.rearm();
+    report(&mut rig, 0);
+    assert_eq!((rig.stops().len(), rig.mode()), (3 * 27, ArmMode::Fault));
+}
+
+#[test]
 fn a_joint_error_is_a_fault_even_while_disarmed() {
     let mut rig = Rig::new(config());
     rig.run(0.1);

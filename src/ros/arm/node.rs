@@ -155,7 +155,13 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let codes = JOINT_ERRORS.qos(qos::driver_state());
     let joint_errors = node.create_subscription(codes, move |message: Jointerrorcode| {
-        let codes: Vec<u32> = message.joint_error.iter().copied().map(u32::from).collect();
+        let codes: Vec<u32> = message
+            .joint_error
+            .iter()
+            .take(JOINTS)
+            .copied()
+            .map(u32::from)
+            .collect();
         arm.lock().on_driver_errors(ErrorChannel::Joints, &codes, clock.both());
     })?;
     let mut own = OwnTopics::from([
