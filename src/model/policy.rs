@@ -215,7 +215,7 @@ impl Policy {
         Ok(())
     }
 
-    /// Begins an answer to a question about the last moment passed to `act` or `look`. [`Self::next_step`] generates it;
+    /// Begins an answer to a question about the images last passed to `act` or `encode_images`. [`Self::next_step`] generates it;
     /// the policy may act in between.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ pub struct RecordingSession {
     rule: SamplingRule,
     clock: NodeClock,
     live: Mutex<Live>,
-    /// Locked while rows are made and written; who holds the lock knows that no write is in progress.
+    /// Locked while rows are made and written; while another thread holds the lock, no write is in progress.
     work: Mutex<Work>,
 }
 
