@@ -276,11 +276,11 @@ mod tests {
         assert!(matches!(refusal, Err(DriverNotReady::Undetermined(_))));
         assert!(refused(|graph| graph.stop_subscribers = 0).contains("subscriber of move_stop_cmd"));
         assert!(refused(|graph| graph.command_subscribers = 0).contains("movej_canfd_cmd"));
-        let deaf = Graph {
+        let unsubscribed = Graph {
             command_subscribers: 0,
             ..good
         };
-        let refusal = deaf.ready(&expected(CommandMode::Cartesian, "")).unwrap_err();
+        let refusal = unsubscribed.ready(&expected(CommandMode::Cartesian, "")).unwrap_err();
         assert!(refusal.to_string().contains("movep_canfd_cmd"), "{refusal}");
     }
 
