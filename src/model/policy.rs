@@ -268,12 +268,12 @@ impl Policy {
             state: state.as_ref(),
         };
         let prompt = self.prompter.student(task, &grids)?.filled_up(FULL_ROWS);
-        let place = (self.compute.kind(), self.device);
+        let kind = self.compute.kind();
         Ok(Plan {
             instruction: observation.instruction.to_owned(),
             state,
             images,
-            sequence: SequencePlan::new(&[prompt], &self.config.text_config, place)?,
+            sequence: SequencePlan::new(&[prompt], &self.config.text_config, kind, self.device)?,
             grids,
         })
     }

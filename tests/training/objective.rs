@@ -186,8 +186,8 @@ fn latents_along_the_target_are_no_loss() {
         tch::Device::Cpu,
     )
     .unwrap();
-    let place = (Kind::Double, tch::Device::Cpu);
-    let plan = SequencePlan::new(&batch.student, &objective.config().text_config, place).unwrap();
+    let text = &objective.config().text_config;
+    let plan = SequencePlan::new(&batch.student, text, Kind::Double, tch::Device::Cpu).unwrap();
     let output = objective
         .network()
         .forward(&batch.pictures.pixels, &images, &plan)

@@ -103,7 +103,7 @@ impl Workload {
         Ok(Self {
             network: Network::new(&config, &weights)?,
             images: VisionPlan::new(&grids, &config.vision_config, options.device)?,
-            sequence: SequencePlan::new(&[prompt], &config.text_config, (kind, options.device))?.with_state(state),
+            sequence: SequencePlan::new(&[prompt], &config.text_config, kind, options.device)?.with_state(state),
             config,
             options,
             preprocessor,

@@ -251,7 +251,7 @@ impl Objective {
 
     fn plan(&self, batch: &VlaBatch) -> Result<SequencePlan, StepError> {
         let state = batch.state.as_ref().map(|state| state.f_to_device(self.device));
-        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let plan = SequencePlan::new(&batch.student, &self.config.text_config, self.kind, self.device)?;
         Ok(plan.with_state(state.transpose()?))
     }
 
