@@ -143,13 +143,13 @@ impl RecordingSession {
     /// Takes a camera image; an unusable one is counted.
     pub fn picture(&self, camera: usize, payload: Payload) {
         let stamp = payload.stamp();
-        let image = streams::camera_sample(payload).map_err(|e| e.to_string());
+        let image = streams::camera_sample(payload);
         let mut live = lock(&self.live);
         match image {
             Ok(image) => live.sampler.picture(camera, stamp, image),
             Err(reason) => {
                 live.rejected += 1;
-                live.last_rejected = reason;
+                live.last_rejected = reason.to_string();
             }
         }
     }
