@@ -57,16 +57,16 @@ async fn follow(
     let feedback = executing.feedback_publisher();
     let (watched, goal) = (Arc::clone(&jobs), training_goal.clone());
     let watching = Box::pin(async move {
-        let mut polls = 0u32;
+        let mut looks = 0u32;
         loop {
             if let Some(ended) = watched.ended(&goal) {
                 return ended;
             }
-            if polls.is_multiple_of(FEEDBACK.as_millis() as u32 / POLL_PERIOD.as_millis() as u32) {
+            if looks.is_multiple_of(FEEDBACK.as_millis() as u32 / POLL_PERIOD.as_millis() as u32) {
                 // A client that has gone needs no feedback.
                 drop(feedback.publish(message(&watched.status(), latency.p95_ms())));
             }
-            polls = polls.wrapping_add(1);
+            looks = looks.wrapping_add(1);
             tokio::time::sleep(POLL_PERIOD).await;
         }
     });
