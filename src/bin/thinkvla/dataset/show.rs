@@ -104,7 +104,7 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
 }
 
 /// Copies the statistics of a dataset that was not recorded here, once, before they are overwritten.
-fn keep_of_others(root: &Path) -> anyhow::Result<()> {
+fn keep_original_statistics(root: &Path) -> anyhow::Result<()> {
     let (path, copy) = (root.join(STATS), root.join(format!("{STATS}.before")));
     if root.join(FILE_NAME).exists() || copy.exists() {
         return Ok(());
@@ -140,7 +140,7 @@ pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
     };
     if write {
         all.extend(dataset.statistics()?);
-        keep_of_others(root)?;
+        keep_original_statistics(root)?;
         episode_stats::save_all(&Disk, root, &all)?;
     }
     for (name, all) in &all {
