@@ -11,15 +11,19 @@ if (($# != 3)) || [[ ! $1 =~ ^(height|container|position)$ ]]; then
   sed -n '2,4s/^# \?//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 fi
-task=$1 base=$(realpath "$2") out=$(realpath -m "$3") episodes=${EPISODES:-30} seed=950000
+task=$1
+base=$(realpath -e "$2")
+out=$(realpath -m "$3") episodes=${EPISODES:-30} seed=950000
 demonstrations=$(realpath -m "${THINKVLA_DEMONSTRATIONS:-$3/demonstrations}")/$task
 # shellcheck source=tools/learning/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/learning/steps.sh"
 # shellcheck source=tools/learning/demonstrations.sh
 . "$(dirname "${BASH_SOURCE[0]}")/learning/demonstrations.sh"
 own=$out/$task start=$out/start counts=(10 25 50 100 200)
-same_call "$own/call.txt" demonstrations_curve "$task" "$(hash_of "$base")" "$(hash_of "$THINKVLA_ROOT/checkpoints/small")" \
-  "$episodes"
+tower=$(hash_of "$THINKVLA_ROOT/checkpoints/small")
+same_call "$out/call.txt" tower "$tower" # what the tasks share
+hash=$(hash_of "$base")
+same_call "$own/call.txt" demonstrations_curve "$task" "$hash" "$tower" "$episodes"
 mkdir -p "$demonstrations"
 
 step 1/5 "network with the tower alone" "$start/model.safetensors" untrained "$start"
@@ -51,7 +55,7 @@ from_scratch() {
 side_by_side from_base from_scratch
 
 evaluated() { # evaluated CHECKPOINT NAME
-  step 4/5 "trials, $2" "$own/eval/$2/eval.json" evaluate "$1" "$task" "$episodes" "$seed" "$own/eval/$2"
+  step 4/5 "trials, $2" "$own/eval/$2/eval.md" evaluate "$1" "$task" "$episodes" "$seed" "$own/eval/$2"
 }
 evaluated expert expert
 evaluated "$base" base

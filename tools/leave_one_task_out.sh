@@ -20,7 +20,9 @@ demonstrations=$(realpath -m "${THINKVLA_DEMONSTRATIONS:-$2/demonstrations}")/$t
 # shellcheck source=tools/learning/demonstrations.sh
 . "$(dirname "${BASH_SOURCE[0]}")/learning/demonstrations.sh"
 own=$out/$task start=$out/start
-same_call "$own/call.txt" leave_one_task_out "$task" "$(hash_of "$THINKVLA_ROOT/checkpoints/small")" "$episodes"
+tower=$(hash_of "$THINKVLA_ROOT/checkpoints/small")
+same_call "$out/call.txt" tower "$tower" # what the tasks share
+same_call "$own/call.txt" leave_one_task_out "$task" "$tower" "$episodes"
 mkdir -p "$demonstrations"
 base=$own/base/step-00002500 tuned=$own/tuned/step-00000800 alone=$own/alone/step-00000800
 
@@ -62,7 +64,7 @@ learn_alone() {
 side_by_side tune_base learn_alone
 
 evaluated() { # evaluated CHECKPOINT NAME
-  step 5/6 "trials, $2" "$own/eval/$2/eval.json" evaluate "$1" "$task" "$episodes" "$seed" "$own/eval/$2"
+  step 5/6 "trials, $2" "$own/eval/$2/eval.md" evaluate "$1" "$task" "$episodes" "$seed" "$own/eval/$2"
 }
 evaluated expert expert
 evaluated "$base" base

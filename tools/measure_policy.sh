@@ -8,31 +8,33 @@ if (($# < 2 || $# > 4)); then
   sed -n '2,5s/^# \?//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 fi
-checkpoint=$(realpath "$1") out=$(realpath -m "$2") episodes=${3:-100} seed=${4:-940000}
+checkpoint=$(realpath -e "$1")
+out=$(realpath -m "$2") episodes=${3:-100} seed=${4:-940000}
 # shellcheck source=tools/learning/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/learning/steps.sh"
 # a multiple of the three variations
 fewer=$((episodes * 3 / 10))
 fewer=$((fewer - fewer % 3))
 ((fewer >= 3)) || fewer=3
-same_call "$out/call.txt" measure_policy "$(hash_of "$checkpoint")" "$episodes" "$seed"
+hash=$(hash_of "$checkpoint")
+same_call "$out/call.txt" measure_policy "$hash" "$episodes" "$seed"
 tasks=(height container position)
 
 for task in "${tasks[@]}"; do
-  step 1/5 "expert, $task" "$out/expert/$task/eval.json" evaluate expert "$task" "$episodes" "$seed" "$out/expert/$task"
+  step 1/5 "expert, $task" "$out/expert/$task/eval.md" evaluate expert "$task" "$episodes" "$seed" "$out/expert/$task"
 done
 for task in "${tasks[@]}"; do
-  step 2/5 "100 ms, $task" "$out/latency-100/$task/eval.json" \
+  step 2/5 "100 ms, $task" "$out/latency-100/$task/eval.md" \
     evaluate "$checkpoint" "$task" "$episodes" "$seed" "$out/latency-100/$task"
 done
 for latency in 50 200 400; do
   for task in "${tasks[@]}"; do
-    step 3/5 "$latency ms, $task" "$out/latency-$latency/$task/eval.json" \
+    step 3/5 "$latency ms, $task" "$out/latency-$latency/$task/eval.md" \
       evaluate "$checkpoint" "$task" "$fewer" "$seed" "$out/latency-$latency/$task" --latency "$latency"
   done
 done
 for task in "${tasks[@]}"; do
-  step 4/5 "another episode's cameras, $task" "$out/shuffled/$task/eval.json" \
+  step 4/5 "another episode's cameras, $task" "$out/shuffled/$task/eval.md" \
     evaluate "$checkpoint" "$task" "$fewer" "$seed" "$out/shuffled/$task" --shuffle-cameras
 done
 mkdir -p "$out/results"

@@ -9,6 +9,7 @@
 set -euo pipefail
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+[[ -z ${THINKVLA_REPORT:-} ]] || THINKVLA_REPORT=$(realpath -m "$THINKVLA_REPORT")
 cd "$THINKVLA_ROOT"
 
 # row|claim|N when none is given; 0 where a row cannot be repeated

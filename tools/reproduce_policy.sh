@@ -6,7 +6,12 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/learning/steps.sh"
 cd "$THINKVLA_ROOT"
 
-step 1/6 "untrained network" out/small/model.safetensors "$thinkvla" init-checkpoint --size small out/small
+untrained() { # under a temporary name until it is complete
+  rm -rf out/small.part
+  "$thinkvla" init-checkpoint --size small out/small.part
+  mv out/small.part out/small
+}
+step 1/6 "untrained network" out/small/model.safetensors untrained
 step 2/6 "frames" out/frames/meta/thinkvla/contact_sheet.png frames out/frames --count 26000 --seed 11 --geometry out/rays
 step 3/6 "tower and policy" out/pretrain/policy/step-00004000/model.safetensors \
   "$thinkvla" train config/train/pretrain.yaml --resume

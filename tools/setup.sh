@@ -25,7 +25,7 @@ find_python() {  # a ROS installation is used with the system's Python; the whee
     command -v python3
     return
   fi
-  for candidate in "${THINKVLA_PYTHON311:-}" python3.11 python3 "${THINKVLA_PYTHON312:-}" python3.12 \
+  for candidate in "${THINKVLA_PYTHON311:-}" "${THINKVLA_PYTHON312:-}" python3.11 python3 python3.12 \
     /usr/bin/python3.1[12] ~/.local/share/uv/python/cpython-3.1[12]*/bin/python3.1[12] \
     "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[12]*/bin/python3.1[12]; do
     if [[ -n $candidate ]] \
@@ -46,12 +46,15 @@ if rust=$(outdated_rust); then
   die "expected Rust $rust_needed or newer, found $rust; install rustup (https://rustup.rs) and run: rustup default stable"
 fi
 if ! python=$(find_python); then
-  # Debian 12 and Ubuntu 24.04 have one of the two as python3; where python3 is another one, apt does not help.
-  ! command -v python3 >/dev/null || die "$no_python"
-  missing+=(python3)
-  python=python3
+  for name in python3.12 python3.11; do
+    ! apt-cache show "$name" >/dev/null 2>&1 || { python=$name; break; }
+  done
+  # A new system may have no lists of packages yet; python3 of Debian 12 and Ubuntu 24.04 is one of the two.
+  [[ -n $python ]] || ! command -v python3 >/dev/null || die "$no_python"
+  python=${python:-python3}
+  missing+=("$python")
 fi
-package=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])' 2>/dev/null || echo python3)
+package=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])' 2>/dev/null || echo "$python")
 wants "$package-venv" "$python" -c 'import ensurepip'
 wants "$package-dev" "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 wants g++ command -v c++

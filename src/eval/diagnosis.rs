@@ -169,7 +169,7 @@ fn order(options: &DiagnosisOptions<'_>, kind: FrameKind, steps: usize) -> Resul
         },
         images: ImageMode::Jpeg(JPEG),
         jobs: options.jobs,
-        beside: None,
+        row_callback: None,
     })
 }
 

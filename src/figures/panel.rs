@@ -19,7 +19,7 @@ use super::figure::text;
 pub(super) const INK: RGBColor = RGBColor(45, 48, 54);
 const GRID: RGBColor = RGBColor(228, 230, 234);
 
-/// Colours that can be told apart, also with most forms of colour blindness.
+/// Colours that can be distinguished, also with most forms of colour blindness.
 pub const PALETTE: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

@@ -215,7 +215,7 @@ impl Policy {
         Ok(())
     }
 
-    /// Begins an answer to a question about the last moment passed to `act` or `look`. [`Self::next_step`] generates it;
+    /// Begins an answer to a question about the images last passed to `act` or `encode_images`. [`Self::next_step`] generates it;
     /// the policy may act in between.
     ///
     /// # Errors
@@ -268,12 +268,12 @@ impl Policy {
             state: state.as_ref(),
         };
         let prompt = self.prompter.student(task, &grids)?.filled_up(FULL_ROWS);
-        let place = (self.compute.kind(), self.device);
+        let kind = self.compute.kind();
         Ok(Plan {
             instruction: observation.instruction.to_owned(),
             state,
             images,
-            sequence: SequencePlan::new(&[prompt], &self.config.text_config, place)?,
+            sequence: SequencePlan::new(&[prompt], &self.config.text_config, kind, self.device)?,
             grids,
         })
     }

@@ -9,7 +9,7 @@ use crate::model::checkpoint::weights::is_backbone;
 use crate::model::error::ModelError;
 use crate::model::layers::LowRank;
 use crate::model::layers::parameters::{Init, Parameter, ParameterSource, Role};
-use crate::torch_ext::adamw::forget_gradient;
+use crate::torch_ext::adamw::clear_gradient;
 
 /// Parameter group of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,8 +87,8 @@ impl NetworkParameters {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn forget_gradients(&self) -> Result<(), TchError> {
-        self.trained().try_for_each(|one| forget_gradient(&one.tensor))
+    pub fn clear_gradients(&self) -> Result<(), TchError> {
+        self.trained().try_for_each(|one| clear_gradient(&one.tensor))
     }
 
     /// Returns the tensors as a checkpoint holds them, with low-rank differences merged into their weights. They are
@@ -194,7 +194,7 @@ impl<'a> Trainable<'a> {
         };
         let there = |name: &String| match self.selection {
             Selection::Lora { .. } => all.iter().any(|one| one.key.ends_with(UP) && names(name, &one.key)),
-            _ => all.iter().any(|one| lies_under(&one.key, name)),
+            _ => all.iter().any(|one| is_under(&one.key, name)),
         };
         if let Some(missing) = wanted.iter().find(|name| !there(name)) {
             return Err(ModelError::config(
@@ -234,9 +234,9 @@ impl ParameterSource for Trainable<'_> {
         let added = ParameterGroup::of(&key) != ParameterGroup::Backbone;
         let trained = match self.selection {
             Selection::Everything => true,
-            Selection::Added { also } => added || also.iter().any(|path| lies_under(&key, path)),
-            Selection::Only { modules } => modules.iter().any(|path| lies_under(&key, path)),
-            Selection::AllBut { modules } => !modules.iter().any(|path| lies_under(&key, path)),
+            Selection::Added { also } => added || also.iter().any(|path| is_under(&key, path)),
+            Selection::Only { modules } => modules.iter().any(|path| is_under(&key, path)),
+            Selection::AllBut { modules } => !modules.iter().any(|path| is_under(&key, path)),
             Selection::Lora { .. } => added,
         };
         let tensor = self.source.tensor(parameter, role)?;
@@ -283,7 +283,7 @@ impl ParameterSource for Trainable<'_> {
 }
 
 /// Returns whether a key is the path of a module or lies under it.
-pub(crate) fn lies_under(key: &str, path: &str) -> bool {
+pub(crate) fn is_under(key: &str, path: &str) -> bool {
     key.strip_prefix(path)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

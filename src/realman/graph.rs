@@ -49,8 +49,8 @@ pub const COMMAND_TOPICS: [&str; 4] = [JOINT_COMMANDS, POSE_COMMANDS, GRIPPER_CO
 pub const REPORT_TOPICS: [&str; 5] = [JOINT_STATES, ALL_ERRORS, SYSTEM_ERRORS, ARM_ERRORS, JOINT_ERRORS];
 
 /// Whether a topic below the driver's name commands the driver: all that end in `_cmd`, in both generations, but for queries
-/// (`get_..._cmd`), which move and change nothing. Stops count too: the controller goes on with the next frame, so an arm
-/// that somebody stops past this node has to be braked by this node.
+/// (`get_..._cmd`), which move and change nothing. Stops count too: the controller executes the next frame after a stop, so this
+/// node has to brake an arm that another node has stopped.
 pub fn is_command(name: &str) -> bool {
     name.ends_with("_cmd") && !name.starts_with("get_")
 }
@@ -280,11 +280,11 @@ mod tests {
         assert!(matches!(refusal, Err(DriverNotReady::Undetermined(_))));
         assert!(refused(|graph| graph.stop_subscribers = 0).contains("subscriber of move_stop_cmd"));
         assert!(refused(|graph| graph.command_subscribers = 0).contains("movej_canfd_cmd"));
-        let deaf = Graph {
+        let unsubscribed = Graph {
             command_subscribers: 0,
             ..good
         };
-        let refusal = deaf.ready(&expected(CommandMode::Cartesian, "")).unwrap_err();
+        let refusal = unsubscribed.ready(&expected(CommandMode::Cartesian, "")).unwrap_err();
         assert!(refusal.to_string().contains("movep_canfd_cmd"), "{refusal}");
     }
 

@@ -97,7 +97,7 @@ pub struct Realman<D> {
 }
 
 impl<D: Driver> Realman<D> {
-    /// Creates an arm whose driver has not been looked for yet.
+    /// Creates an arm whose driver has not been found yet.
     pub fn new(driver: D, config: &ArmConfig, kinematics: Arc<dyn Kinematics>) -> Self {
         Self {
             driver,

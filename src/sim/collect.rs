@@ -44,7 +44,7 @@ pub struct Collection {
 /// the collection.
 pub type RowCallback = dyn Fn(&Snapshot, &[Picture]) -> Result<(), RowCallbackError> + Send + Sync;
 
-/// Error of a [`RowCallback`] callback, which this module does not know.
+/// Error of a [`RowCallback`], which this module does not know.
 pub type RowCallbackError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Result of an attempt.

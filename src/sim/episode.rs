@@ -97,15 +97,15 @@ impl EpisodeMoment<'_> {
     }
 }
 
-/// Runs an episode of the expert through the supervisor; calls `look` after every physics step.
+/// Runs an episode of the expert through the supervisor; calls `on_step` after every physics step.
 ///
 /// # Errors
-/// When the scene cannot be built, the supervisor refuses the expert, or `look` fails.
+/// When the scene cannot be built, the supervisor refuses the expert, or `on_step` fails.
 pub fn run<E: From<SimError>>(
     config: &SimConfig,
     arm: &ArmConfig,
     id: EpisodeId,
-    look: impl FnMut(EpisodeMoment<'_>) -> Result<(), E>,
+    on_step: impl FnMut(EpisodeMoment<'_>) -> Result<(), E>,
 ) -> Result<EpisodeOutcome, E> {
     let mut expert = ExpertPilot::new(config, 0.0);
     let setup = EpisodeSetup {
@@ -114,21 +114,21 @@ pub fn run<E: From<SimError>>(
         id,
         scene: SceneOptions::default(),
     };
-    let mut outcome = run_episode(&setup, &mut expert, look)?;
+    let mut outcome = run_episode(&setup, &mut expert, on_step)?;
     // The expert notices only when a chunk is due that it is done.
     outcome.steps = outcome.steps.min((expert.duration_s() / STEP_PERIOD_S).ceil() as usize);
     Ok(outcome)
 }
 
-/// Runs an episode of a pilot through the supervisor, until success or the pilot's limit; calls `look` after every
+/// Runs an episode of a pilot through the supervisor, until success or the pilot's limit; calls `on_step` after every
 /// physics step.
 ///
 /// # Errors
-/// When the scene cannot be built, the supervisor refuses the pilot, or pilot or `look` fail.
+/// When the scene cannot be built, the supervisor refuses the pilot, or pilot or `on_step` fail.
 pub fn run_episode<E: From<SimError>>(
     setup: &EpisodeSetup<'_>,
     pilot: &mut impl Pilot<E>,
-    mut look: impl FnMut(EpisodeMoment<'_>) -> Result<(), E>,
+    mut on_step: impl FnMut(EpisodeMoment<'_>) -> Result<(), E>,
 ) -> Result<EpisodeOutcome, E> {
     let mut episode_world = EpisodeWorld::new(setup.sim, setup.id, setup.scene)?;
     let mut episode = Episode::begin(setup, pilot.source(), &mut episode_world)?;
@@ -136,7 +136,7 @@ pub fn run_episode<E: From<SimError>>(
     let limit = pilot.limit_s();
     while !episode_world.judge.success() && episode_world.world.time() < limit {
         episode.step(&mut episode_world, pilot)?;
-        look(episode.moment(&episode_world))?;
+        on_step(episode.moment(&episode_world))?;
     }
     Ok(episode.outcome(&episode_world))
 }

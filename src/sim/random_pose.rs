@@ -37,14 +37,14 @@ pub fn above(world: &mut World, tool_offset_m: [f64; 3], random: &mut ChaCha8Rng
         };
         world.place_arm(&pose);
         if (world.base_from_flange() * tool).translation.z >= LOWEST_ABOVE_M {
-            settle(world, &pose);
+            let_block_settle(world, &pose);
             return pose.opening;
         }
     }
     world.opening()
 }
 
-fn settle(world: &mut World, arm: &Setpoint) {
+fn let_block_settle(world: &mut World, arm: &Setpoint) {
     for _ in 0..SETTLING_STEPS {
         world.step(arm);
     }

@@ -71,7 +71,7 @@ impl<D: Driver> Supervisor<D> {
     /// Arms the arm at its measured position, at rest.
     ///
     /// # Errors
-    /// With the first reason against it: a latched stop or fault, a clock that stands still, an unknown driver, no subscriber of
+    /// With the first reason against it: a latched stop or fault, a clock that has stopped, an unknown driver, no subscriber of
     /// commands or stops, another commanding node, no live joint state, joints that move, or joints outside the limits.
     pub fn arm(&mut self, now: Now) -> Result<(), Refusal> {
         let ending = self.mode == ArmMode::Braking && self.after_rest != AfterRest::Hold;
@@ -154,7 +154,7 @@ impl<D: Driver> Supervisor<D> {
     /// subscribers of the stop topic.
     ///
     /// # Errors
-    /// When the first stop message was not sent, or nobody subscribes to it; commands end all the same.
+    /// When the first stop message was not sent, or no node subscribes to it; commands end all the same.
     pub fn stop(&mut self, reason: &str, now: Now) -> Result<usize, StopError> {
         self.latch(ArmMode::Stopped, Check::Stop, reason.to_owned(), now)?;
         match self.gate.arm().graph().stop_subscribers {

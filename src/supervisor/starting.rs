@@ -113,7 +113,7 @@ impl<D: Driver> Supervisor<D> {
         true
     }
 
-    /// Starts the motion anew from where the arm was taken up. A chunk that has waited may have become too old meanwhile.
+    /// Starts the motion again from the measured position. A chunk that has waited may have become too old meanwhile.
     fn start_anew(&mut self, has_waited: bool, now: Now) -> Result<(), Refusal> {
         if let (ArmMode::Moving, Some(named_move)) = (self.mode, &self.named_move) {
             let request = MoveRequest {

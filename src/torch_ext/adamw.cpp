@@ -37,12 +37,12 @@ Message thinkvla_adamw(const at::Tensor* const* weights, const at::Tensor* const
 }
 
 /// Removes a tensor's gradient, as before the first backward pass.
-Message thinkvla_forget_gradient(const at::Tensor* tensor) {
+Message thinkvla_clear_gradient(const at::Tensor* tensor) {
   return guarded([&] { tensor->mutable_grad() = at::Tensor(); });
 }
 
 /// Sets a tensor's gradient.
-Message thinkvla_give_gradient(const at::Tensor* tensor, const at::Tensor* gradient) {
+Message thinkvla_set_gradient(const at::Tensor* tensor, const at::Tensor* gradient) {
   return guarded([&] { tensor->mutable_grad() = *gradient; });
 }
 

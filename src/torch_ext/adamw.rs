@@ -17,8 +17,8 @@ unsafe extern "C" {
         count: usize,
         rule: *const AdamWRule,
     ) -> Message;
-    fn thinkvla_forget_gradient(tensor: *const C_tensor) -> Message;
-    fn thinkvla_give_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> Message;
+    fn thinkvla_clear_gradient(tensor: *const C_tensor) -> Message;
+    fn thinkvla_set_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> Message;
     fn thinkvla_norm(tensors: *const *const C_tensor, count: usize, norm: *mut *mut C_tensor) -> Message;
 }
 
@@ -97,18 +97,18 @@ impl AdamWTensors {
 ///
 /// # Errors
 /// When the tensor cannot have a gradient.
-pub fn forget_gradient(tensor: &Tensor) -> Result<(), TchError> {
+pub fn clear_gradient(tensor: &Tensor) -> Result<(), TchError> {
     // SAFETY: the tensor outlives the call.
-    checked(unsafe { thinkvla_forget_gradient(tensor.as_ptr()) })
+    checked(unsafe { thinkvla_clear_gradient(tensor.as_ptr()) })
 }
 
 /// Sets a tensor's gradient, which needs the tensor's shape, type and device.
 ///
 /// # Errors
 /// When the gradient does not fit the tensor.
-pub fn give_gradient(tensor: &Tensor, gradient: &Tensor) -> Result<(), TchError> {
+pub fn set_gradient(tensor: &Tensor, gradient: &Tensor) -> Result<(), TchError> {
     // SAFETY: both outlive the call, and the tensor keeps a share of the gradient.
-    checked(unsafe { thinkvla_give_gradient(tensor.as_ptr(), gradient.as_ptr()) })
+    checked(unsafe { thinkvla_set_gradient(tensor.as_ptr(), gradient.as_ptr()) })
 }
 
 /// Euclidean norm of all values of some tensors together: one value on their device.

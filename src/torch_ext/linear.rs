@@ -56,7 +56,7 @@ pub struct Packed(Tensor);
 
 /// Reports whether weights of this kind for this device can be packed. oneDNN packs bfloat16 only for processors with
 /// AVX-512 or AVX-NE-CONVERT; packing one small weight shows whether it can.
-pub fn available((kind, device): (Kind, Device)) -> bool {
+pub fn available(kind: Kind, device: Device) -> bool {
     static ONEDNN: OnceLock<bool> = OnceLock::new();
     static BFLOAT16: OnceLock<bool> = OnceLock::new();
     // SAFETY: takes nothing and only reads libtorch's table of operators.

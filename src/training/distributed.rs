@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::torch_ext::adamw::give_gradient;
+use crate::torch_ext::adamw::set_gradient;
 use crate::torch_ext::process_group::{RankGroup, Rendezvous};
 
 use super::batch::LossCounts;
@@ -186,7 +186,7 @@ impl ProcessGroup {
         let mut bucket = Bucket::default();
         for (tensor, _) in trained.into_iter().zip(learning).filter(|(_, ranks)| *ranks > 0.0) {
             if !tensor.grad().defined() {
-                give_gradient(tensor, &tensor.f_zeros_like()?)?;
+                set_gradient(tensor, &tensor.f_zeros_like()?)?;
             }
             let gradient = tensor.grad();
             if !bucket.fits(&gradient)? {

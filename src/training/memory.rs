@@ -8,7 +8,7 @@ use crate::model::error::ModelError;
 use crate::model::layers::parameters::Parameter;
 
 use super::config::TrainingConfig;
-use crate::model::trainable::{Selection, lies_under, names};
+use crate::model::trainable::{Selection, is_under, names};
 
 /// libtorch, tokenizer, and a checkpoint that is being written (bytes).
 const FIXED_BYTES: f64 = 0.5e9;
@@ -103,14 +103,14 @@ fn learning(one: &Parameter, selection: &Selection) -> f64 {
     match selection {
         Selection::Everything => whole,
         Selection::Added { also } => {
-            let chosen = also.iter().any(|path| lies_under(&one.key, path));
+            let chosen = also.iter().any(|path| is_under(&one.key, path));
             if backbone && !chosen { 0.0 } else { whole }
         }
-        Selection::Only { modules } => match modules.iter().any(|path| lies_under(&one.key, path)) {
+        Selection::Only { modules } => match modules.iter().any(|path| is_under(&one.key, path)) {
             true => whole,
             false => 0.0,
         },
-        Selection::AllBut { modules } => match modules.iter().any(|path| lies_under(&one.key, path)) {
+        Selection::AllBut { modules } => match modules.iter().any(|path| is_under(&one.key, path)) {
             true => 0.0,
             false => whole,
         },

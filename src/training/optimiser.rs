@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::torch_ext::adamw::{AdamWRule, AdamWTensors, forget_gradient, norm};
+use crate::torch_ext::adamw::{AdamWRule, AdamWTensors, clear_gradient, norm};
 
 use super::config::settings::{Clip, LearningRates, OptimiserSettings};
 use super::error::StepError;
@@ -102,7 +102,7 @@ impl Optimiser {
         }
         let norms = self.norms(&gradients);
         for entry in &self.entries {
-            forget_gradient(&entry.weight)?;
+            clear_gradient(&entry.weight)?;
         }
         let norms = norms?;
         for (entry, gradient) in self.entries.iter().zip(&mut gradients) {

@@ -69,7 +69,7 @@ fn act(folder: &Path, case: &Case, (config, kind): (&Config, Kind)) -> Output {
     let pixels = Tensor::from_slice(&values).reshape([-1, config.vision_config.patch_values()]);
     assert!(pixels == *case.expected("pixel_values"));
     let images = VisionPlan::new(&grids, &config.vision_config, Device::Cpu).unwrap();
-    let plan = SequencePlan::new(&prompts, &config.text_config, (kind, Device::Cpu)).unwrap();
+    let plan = SequencePlan::new(&prompts, &config.text_config, kind, Device::Cpu).unwrap();
     network.forward(&pixels.to_kind(kind), &images, &plan).unwrap()
 }
 

@@ -100,7 +100,7 @@ impl Stored {
             grids.extend(own_grids);
         }
         let text = &self.config.text_config;
-        let plan = SequencePlan::new(&questions, text, (self.kind, Device::Cpu)).unwrap();
+        let plan = SequencePlan::new(&questions, text, self.kind, Device::Cpu).unwrap();
         let states = self
             .backbone
             .forward_text(&self.encode_images(&values, &grids), &plan)

@@ -282,7 +282,7 @@ impl NetworkFixture {
     }
 
     pub fn plan(&self, prompts: &[Prompt]) -> SequencePlan {
-        SequencePlan::new(prompts, &self.config.text_config, (self.kind, Device::Cpu)).unwrap()
+        SequencePlan::new(prompts, &self.config.text_config, self.kind, Device::Cpu).unwrap()
     }
 
     pub fn images(&self, grids: &[Grid]) -> VisionPlan {

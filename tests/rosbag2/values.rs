@@ -22,7 +22,7 @@ fn values_that_are_not_finite_are_refused_before_anything_is_written() {
 }
 
 /// Arm and gripper publish alternately, each its own joints.
-fn by_turns(gripper: impl Fn(usize) -> bool) -> Vec<Message> {
+fn alternating(gripper: impl Fn(usize) -> bool) -> Vec<Message> {
     let mut all = stamped();
     all.retain(|message| message.topic != "/joint_states");
     for row in 0..ROWS {
@@ -41,9 +41,9 @@ fn by_turns(gripper: impl Fn(usize) -> bool) -> Vec<Message> {
 }
 
 #[test]
-fn joints_that_come_by_turns_have_their_latest_values() {
+fn joints_of_alternating_messages_have_their_latest_values() {
     let import = Import::new();
-    let dataset = import.of(&by_turns(|_| true)).unwrap();
+    let dataset = import.of(&alternating(|_| true)).unwrap();
     assert_eq!(dataset.info().features["observation.state"].value_names(), JOINTS);
     // Rows begin when the gripper is first received, half a period after the first joints.
     assert_eq!(length(&dataset), ROWS - 1);
@@ -57,7 +57,7 @@ fn joints_that_come_by_turns_have_their_latest_values() {
 fn joints_are_chosen_by_name_in_any_order() {
     let mut import = Import::new();
     import.options.vectors[0] = source("observation.state", "/joint_states", &["joint7", "joint2"]);
-    let dataset = import.of(&by_turns(|_| false)).unwrap();
+    let dataset = import.of(&alternating(|_| false)).unwrap();
     assert_eq!(
         dataset.info().features["observation.state"].value_names(),
         ["joint7", "joint2"]
@@ -74,10 +74,10 @@ fn joints_are_chosen_by_name_in_any_order() {
 #[test]
 fn a_joint_that_falls_silent_is_named_and_does_not_shorten_the_episode() {
     let mut import = Import::new();
-    let error = import.refusal(&by_turns(|row| row < 2));
+    let error = import.refusal(&alternating(|row| row < 2));
     assert!(error.contains("/joint_states, gripper: at"), "{error}");
     import.options.vectors[0] = source("observation.state", "/joint_states", &JOINTS[..7]);
-    assert_eq!(length(&import.of(&by_turns(|row| row < 2)).unwrap()), ROWS);
+    assert_eq!(length(&import.of(&alternating(|row| row < 2)).unwrap()), ROWS);
 }
 
 #[test]

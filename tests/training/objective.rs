@@ -19,7 +19,7 @@ fn gradients(objective: &Objective) -> Vec<(String, Option<Tensor>)> {
         (one.key.clone(), gradient.defined().then(|| gradient.copy()))
     });
     let found = found.collect();
-    objective.parameters().forget_gradients().unwrap();
+    objective.parameters().clear_gradients().unwrap();
     found
 }
 
@@ -101,7 +101,7 @@ fn nothing_flows_back_through_the_teacher() {
     // The control: in the student's text, too, the token gets a gradient.
     batch.student[0].ids[3 + 12] = 12;
     batch.teacher[0].prompt.ids[3 + 12] = 12;
-    objective.parameters().forget_gradients().unwrap();
+    objective.parameters().clear_gradients().unwrap();
     objective
         .vla(&batch, &batch.counts().unwrap())
         .unwrap()
@@ -186,8 +186,8 @@ fn latents_along_the_target_are_no_loss() {
         tch::Device::Cpu,
     )
     .unwrap();
-    let place = (Kind::Double, tch::Device::Cpu);
-    let plan = SequencePlan::new(&batch.student, &objective.config().text_config, place).unwrap();
+    let text = &objective.config().text_config;
+    let plan = SequencePlan::new(&batch.student, text, Kind::Double, tch::Device::Cpu).unwrap();
     let output = objective
         .network()
         .forward(&batch.pictures.pixels, &images, &plan)

@@ -36,6 +36,8 @@ train_on() { # train_on CONFIGURATION CHECKPOINT FOLDER COUNT OUT: trains on the
 }
 
 untrained() { # untrained OUT: the vision tower of the shipped policy, which knows no task; everything else is drawn
-  "$thinkvla" init-checkpoint "$1" --size small --seed 1 --from "$THINKVLA_ROOT/checkpoints/small" \
+  rm -rf "$1.part"
+  "$thinkvla" init-checkpoint "$1.part" --size small --seed 1 --from "$THINKVLA_ROOT/checkpoints/small" \
     --modules model.visual.patch_embed,model.visual.pos_embed,model.visual.blocks
+  mv "$1.part" "$1"
 }

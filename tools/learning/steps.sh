@@ -1,6 +1,6 @@
 # Source this in bash: steps that are skipped where their result exists, for the scripts that make and measure policies.
 # Needs `make build`, or the path of another build's program in THINKVLA_PROGRAM. CARGO_BUILD_JOBS sets how many trials
-# run and pictures are rendered at the same time; without it, one for each core.
+# run and pictures are rendered at the same time; tools/setup/jobs.sh derives it from cores and memory.
 # shellcheck shell=bash
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
@@ -9,8 +9,9 @@ jobs=$CARGO_BUILD_JOBS
 # Two teams of OpenMP threads that wait actively on two cores are several times as slow.
 export OMP_WAIT_POLICY=passive
 [[ -x $thinkvla ]] || { echo "expected $thinkvla, found none; run make build first" >&2; exit 1; }
-# Bash starts commands in the background with Ctrl-C ignored, so they get SIGTERM instead.
-trap 'trap "" TERM; kill -TERM 0; exit 130' INT
+# Bash starts commands in the background with Ctrl-C ignored, so they get SIGTERM instead. None may outlive the script: the
+# next call writes to the same folders.
+trap 'trap "" TERM; kill -TERM 0; exit 130' INT TERM HUP
 
 step() { # step NUMBER WHAT RESULT COMMAND...: runs the command unless the file or folder RESULT exists
   local number=$1 what=$2 result=$3 begun=$SECONDS
@@ -43,13 +44,15 @@ same_call() { # same_call FILE WORD...: refuses to continue with results of othe
   mkdir -p "$(dirname "$file")"
   [[ -e $file ]] || echo "$now" >"$file"
   [[ $now == "$(<"$file")" ]] && return
-  { echo "$file: expected the arguments of the call that began here:" && diff "$file" <(echo "$now")
+  { echo "$file: expected the arguments of the call that began here:"
+    diff "$file" <(echo "$now") || true
     echo "give another folder, or remove this one"; } >&2
   return 1
 }
 
 hash_of() { # hash_of CHECKPOINT: the SHA-256 of its weights
-  sha256sum "$1"/*.safetensors | sha256sum | cut -d ' ' -f 1
+  compgen -G "$1/*.safetensors" >/dev/null || { echo "$1: expected a checkpoint with *.safetensors, found none" >&2; return 1; }
+  cat "$1"/*.safetensors | sha256sum | cut -d ' ' -f 1
 }
 
 # Mesa's software renderer has crashed twice in 62 000 frames; another call continues after the frames written so far.
@@ -62,7 +65,7 @@ frames() { # frames OUT ARGUMENT...
   return 1
 }
 
-evaluate() { # evaluate CHECKPOINT TASK EPISODES SEED OUT ARGUMENT...: OUT/eval.json; an interrupted evaluation continues
+evaluate() { # evaluate CHECKPOINT TASK EPISODES SEED OUT ARGUMENT...: OUT/eval.json and, last, OUT/eval.md; continues
   local checkpoint=$1 task=$2 episodes=$3 seed=$4 out=$5
   shift 5
   mkdir -p "$(dirname "$out")"

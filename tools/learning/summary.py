@@ -124,10 +124,14 @@ def main(out, title, expert, *named):
     out.mkdir(parents=True, exist_ok=True)
     experts = reports(pathlib.Path(expert))
     seconds = {key(trial): trial['seconds'] for report in experts for trial in report['trials'] if trial['success']}
-    rows, machine = [], experts[0]['machine']
+    rows, machine, settings = [], experts[0]['machine'], [report['setting']['parameters'] for report in experts]
     for one in named:
         name, _, folder = one.rpartition('=')
-        rows += [row(name, report, seconds) for report in reports(pathlib.Path(folder))]
+        found = reports(pathlib.Path(folder))
+        settings += [report['setting']['parameters'] for report in found]
+        rows += [row(name, report, seconds) for report in found]
+    if any(setting != settings[0] for setting in settings):
+        sys.exit(f'{out}: expected evaluations with the same parameters, found several; repeat those of the older program')
     rows += [row('expert', report, seconds) for report in experts]
     (out / 'summary.json').write_text(json.dumps({'title': title, 'machine': machine, 'rows': rows}, indent=1) + '\n')
     note = (f"Machine: {machine['cpu']}, {machine['cores']} threads, {machine['memory_gib']:.1f} GiB, "

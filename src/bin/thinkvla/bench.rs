@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thinkvla::eval::machine::{Machine, peak_memory_gb};
 use thinkvla::inspect::speed::pass_products::{PassStage, of_one_pass};
 use thinkvla::inspect::speed::roofline::{Timed, bandwidth, floor_ms, measure};
-use thinkvla::inspect::speed::workload::{Pass, Workload, WorkloadOptions};
+use thinkvla::inspect::speed::workload::{PassTimes, Workload, WorkloadOptions};
 use thinkvla::model::config::Precision;
 use thinkvla::model::init::presets::Preset;
 use thinkvla::model::layers::device::{DeviceChoice, set_threads};
@@ -120,7 +120,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn alternate(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
+fn alternate(workload: &mut Workload) -> anyhow::Result<Vec<PassTimes>> {
     print_line("ready");
     let mut passes = Vec::new();
     for line in std::io::stdin().lock().lines() {
@@ -138,8 +138,8 @@ fn alternate(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
     Ok(passes)
 }
 
-fn parts(passes: &[Pass], products: &[Timed]) -> Vec<Part> {
-    let part = |name, time: fn(&Pass) -> Duration, stages: &[PassStage]| Part {
+fn parts(passes: &[PassTimes], products: &[Timed]) -> Vec<Part> {
+    let part = |name, time: fn(&PassTimes) -> Duration, stages: &[PassStage]| Part {
         name,
         ms: passes.iter().map(|p| time(p).as_secs_f64() * 1e3).collect(),
         floor_ms: (!stages.is_empty()).then(|| stages.iter().map(|stage| floor_ms(products, *stage)).sum()),

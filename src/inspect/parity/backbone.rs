@@ -99,7 +99,6 @@ impl Subject {
             conversation,
             ..
         } = &self.parts;
-        let placed = (self.parts.compute.kind(), self.parts.device);
         let messages = case.messages()?;
         let mut preprocessor = Preprocessor::of_pictures(self.parts.rule).map_err(|e| case.refuse(e.to_string()))?;
         let mut prompts = Vec::with_capacity(messages.len());
@@ -113,7 +112,12 @@ impl Subject {
         }
         let pictures = preprocessor.input().clone();
         let encoded = self.encode_images(&pictures, tap)?;
-        let plan = SequencePlan::new(&prompts, &config.text_config, placed)?;
+        let plan = SequencePlan::new(
+            &prompts,
+            &config.text_config,
+            self.parts.compute.kind(),
+            self.parts.device,
+        )?;
         Ok(Outcome {
             states: backbone.forward_text(&encoded, &plan)?,
             real: real(&prompts)?,

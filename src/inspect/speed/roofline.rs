@@ -62,36 +62,36 @@ pub fn measure(all: &[Work], backbone: Kind, device: Device) -> Result<Vec<Timed
                 PassStage::Vision | PassStage::Language => backbone,
             };
             let ms = match work.product.number {
-                1 => linear_ms(work.product, (kind, device))?,
-                _ => batched_ms(work.product, (kind, device))?,
+                1 => linear_ms(work.product, kind, device)?,
+                _ => batched_ms(work.product, kind, device)?,
             };
             Ok(Timed { work: *work, ms })
         })
         .collect()
 }
 
-fn linear_ms(p: Product, place: (Kind, Device)) -> Result<f64, TchError> {
-    let bytes = p.columns * p.inner * place.0.elt_size_in_bytes() as i64;
+fn linear_ms(p: Product, kind: Kind, device: Device) -> Result<f64, TchError> {
+    let bytes = p.columns * p.inner * kind.elt_size_in_bytes() as i64;
     let count = (POOL_BYTES / bytes.max(1)).clamp(2, LARGEST_POOL);
-    let x = Tensor::f_randn([p.rows, p.inner], place)?;
+    let x = Tensor::f_randn([p.rows, p.inner], (kind, device))?;
     let mut weights = Vec::new();
     for _ in 0..count {
-        weights.push(Tensor::f_empty([p.columns, p.inner], place)?.f_fill_(0.02)?);
+        weights.push(Tensor::f_empty([p.columns, p.inner], (kind, device))?.f_fill_(0.02)?);
     }
-    if !linear::available(place) {
-        return median_ms(place.1, weights.iter().cycle(), |w| x.f_linear(w, None::<&Tensor>));
+    if !linear::available(kind, device) {
+        return median_ms(device, weights.iter().cycle(), |w| x.f_linear(w, None::<&Tensor>));
     }
     let packed = weights.iter().map(Packed::new).collect::<Result<Vec<_>, _>>()?;
     drop(weights);
-    median_ms(place.1, packed.iter().cycle(), |w| {
+    median_ms(device, packed.iter().cycle(), |w| {
         w.forward(&x, None, Epilogue::Nothing)
     })
 }
 
-fn batched_ms(p: Product, place: (Kind, Device)) -> Result<f64, TchError> {
-    let a = Tensor::f_randn([p.number, p.rows, p.inner], place)?;
-    let b = Tensor::f_randn([p.number, p.inner, p.columns], place)?;
-    median_ms(place.1, std::iter::repeat(()), |()| a.f_bmm(&b))
+fn batched_ms(p: Product, kind: Kind, device: Device) -> Result<f64, TchError> {
+    let a = Tensor::f_randn([p.number, p.rows, p.inner], (kind, device))?;
+    let b = Tensor::f_randn([p.number, p.inner, p.columns], (kind, device))?;
+    median_ms(device, std::iter::repeat(()), |()| a.f_bmm(&b))
 }
 
 fn median_ms<T>(

@@ -55,7 +55,7 @@ pub struct Workload {
 
 /// Durations of the stages of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pass {
+pub struct PassTimes {
     /// From camera frames to patches on the device.
     pub preprocessing: Duration,
     /// Vision tower.
@@ -103,7 +103,7 @@ impl Workload {
         Ok(Self {
             network: Network::new(&config, &weights)?,
             images: VisionPlan::new(&grids, &config.vision_config, options.device)?,
-            sequence: SequencePlan::new(&[prompt], &config.text_config, (kind, options.device))?.with_state(state),
+            sequence: SequencePlan::new(&[prompt], &config.text_config, kind, options.device)?.with_state(state),
             config,
             options,
             preprocessor,
@@ -129,7 +129,7 @@ impl Workload {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn pass(&mut self) -> Result<Pass, ModelError> {
+    pub fn pass(&mut self) -> Result<PassTimes, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let WorkloadOptions { compute, device, .. } = self.options;
         let mut last = Instant::now();
@@ -149,7 +149,7 @@ impl Workload {
         let readout = self.network.forward_text(&encoded, &self.sequence)?;
         let language = lap();
         self.network.predict_actions(&encoded, readout, &self.sequence)?;
-        Ok(Pass {
+        Ok(PassTimes {
             preprocessing,
             vision,
             language,

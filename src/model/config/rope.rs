@@ -9,7 +9,7 @@ const NEWER: &str = "text_config.rope_parameters";
 
 /// Rotary positions. Written in the older spelling, which every version of transformers reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "AsWritten")]
+#[serde(try_from = "RopeFields")]
 pub struct Rope {
     /// Base of the rotary frequencies.
     pub rope_theta: f64,

@@ -62,7 +62,7 @@ impl ThinkVlaConfig {
                 "{instruction}, then {queries}, each once, and no {anchor}, since there is no thinkvla.reasoning",
             ),
         };
-        let places: Option<Vec<usize>> = parts.iter().map(|part| only_place(&self.prompt, part)).collect();
+        let places: Option<Vec<usize>> = parts.iter().map(|part| unique_position(&self.prompt, part)).collect();
         let stray = self.reasoning.is_none() && self.prompt.contains("{anchor}");
         match places {
             Some(places) if places.is_sorted() && !stray => Ok(()),
@@ -79,7 +79,7 @@ impl ThinkVlaConfig {
             ));
         }
         let stray = ["{anchor}", "{queries}"].iter().any(|part| self.prompt.contains(part));
-        match only_place(&self.prompt, "{instruction}") {
+        match unique_position(&self.prompt, "{instruction}") {
             Some(_) if !stray => Ok(()),
             _ => Err(self.bad_prompt(
                 "StarVLA's CoT_prompt with {instruction} once; action text and queries follow the instruction by \
@@ -139,7 +139,7 @@ impl ReasoningConfig {
 }
 
 /// Returns the position of `part` in `text`, if it occurs exactly once.
-fn only_place(text: &str, part: &str) -> Option<usize> {
+fn unique_position(text: &str, part: &str) -> Option<usize> {
     let mut places = text.match_indices(part);
     match (places.next(), places.next()) {
         (Some((at, _)), None) => Some(at),

@@ -107,43 +107,38 @@ impl Conversation {
                 }
             }
         }
-        self.cut(ids, answers, (&images, grids), writing.longest)
+        self.cut(self.prompt(ids, &images, grids), answers, writing.longest)
     }
 
-    fn cut(
-        &self,
-        mut ids: Vec<i64>,
-        answers: Vec<Range<usize>>,
-        (images, grids): (&[(i64, i64)], &[Grid]),
-        longest: usize,
-    ) -> Result<LabelledChat, ModelError> {
-        let whole = ids.len();
-        let longest = longest.min(usize::try_from(self.longest()).unwrap_or(usize::MAX));
-        let mut positions = positions(&ids, self.image_id(), images);
+    /// Returns the prompt of a whole conversation; `images` are the sizes of the merged `grids`.
+    fn prompt(&self, ids: Vec<i64>, images: &[(i64, i64)], grids: &[Grid]) -> Prompt {
         let at = (0..).zip(&ids).filter(|(_, id)| **id == self.image_id());
-        let image_tokens: Vec<i64> = at.map(|(at, _)| at).collect();
-        ids.truncate(longest);
-        positions.iter_mut().for_each(|axis| axis.truncate(longest));
+        Prompt {
+            positions: positions(&ids, self.image_id(), images),
+            image_tokens: at.map(|(at, _)| at).collect(),
+            anchors: Vec::new(),
+            queries: Vec::new(),
+            patches: grids.iter().map(|grid| grid.patches() as i64).sum(),
+            raster: Vec::new(),
+            ids,
+        }
+    }
+
+    /// Cuts a conversation after its first `longest` tokens, with the ranges of its answers.
+    fn cut(&self, mut prompt: Prompt, answers: Vec<Range<usize>>, longest: usize) -> Result<LabelledChat, ModelError> {
+        let whole = prompt.ids.len();
+        let longest = longest.min(usize::try_from(self.longest()).unwrap_or(usize::MAX));
+        prompt.ids.truncate(longest);
+        prompt.positions.iter_mut().for_each(|axis| axis.truncate(longest));
         let answers = answers.into_iter().map(|of| of.start..of.end.min(longest));
         let answers: Vec<Range<usize>> = answers.filter(|of| !of.is_empty()).collect();
-        let seen = image_tokens.last().is_none_or(|last| (*last as usize) < longest);
+        let seen = prompt.image_tokens.last().is_none_or(|last| (*last as usize) < longest);
         if answers.is_empty() || !seen {
             return Err(ModelError::Text(format!(
                 "expected all images and the beginning of an answer within {longest} tokens, found {whole} tokens in all; \
                  allow longer conversations or show smaller images"
             )));
         }
-        Ok(LabelledChat {
-            prompt: Prompt {
-                positions,
-                image_tokens,
-                anchors: Vec::new(),
-                queries: Vec::new(),
-                patches: grids.iter().map(|grid| grid.patches() as i64).sum(),
-                raster: Vec::new(),
-                ids,
-            },
-            answers,
-        })
+        Ok(LabelledChat { prompt, answers })
     }
 }

@@ -6,7 +6,7 @@ use crate::model::checkpoint::fit::fitting;
 use crate::model::checkpoint::weights::{Naming, StoredTensor, WeightFiles};
 use crate::model::error::ModelError;
 use crate::model::layers::parameters::Parameter;
-use crate::model::trainable::lies_under;
+use crate::model::trainable::is_under;
 
 /// Modules whose weights come from another checkpoint instead of the seed.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ impl CopiedModules<'_> {
         let unknown = self
             .modules
             .iter()
-            .find(|module| !parameters.iter().any(|one| lies_under(&one.key, module)));
+            .find(|module| !parameters.iter().any(|one| is_under(&one.key, module)));
         if let Some(unknown) = unknown {
             return Err(ModelError::config(
                 "modules",
@@ -45,7 +45,7 @@ impl CopiedModules<'_> {
         }
         let (mut tensors, mut problems) = (Vec::with_capacity(parameters.len()), Vec::new());
         for parameter in parameters {
-            let copied = self.modules.iter().any(|module| lies_under(&parameter.key, module));
+            let copied = self.modules.iter().any(|module| is_under(&parameter.key, module));
             match copied.then(|| fitting(parameter, files)).transpose() {
                 Ok(tensor) => tensors.push(tensor),
                 Err(problem) => problems.push(problem.to_string()),

@@ -145,7 +145,7 @@ impl Linear {
 
 impl Weight {
     fn new(scope: &Scope, weight: Tensor) -> Result<Self, ModelError> {
-        if scope.forward_only() && linear::available((weight.f_kind()?, weight.device())) {
+        if scope.forward_only() && linear::available(weight.f_kind()?, weight.device()) {
             return Ok(Self::Packed(Packed::new(&weight.f_flatten(1, -1)?)?));
         }
         Self::plain(scope, weight)
@@ -190,7 +190,7 @@ impl FusedLinear {
         let mut pack = true;
         for (scope, outputs) in parts {
             let weight = scope.tensor("weight", &[*outputs, inputs], init)?;
-            pack &= scope.forward_only() && linear::available((weight.f_kind()?, weight.device()));
+            pack &= scope.forward_only() && linear::available(weight.f_kind()?, weight.device());
             weights.push(weight);
         }
         let linear = |weight| Linear { weight, bias: None };

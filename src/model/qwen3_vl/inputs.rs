@@ -58,7 +58,7 @@ impl SequencePlan {
     ///
     /// # Errors
     /// When there is no prompt, or libtorch fails.
-    pub fn new(prompts: &[Prompt], config: &TextConfig, (kind, device): (Kind, Device)) -> Result<Self, ModelError> {
+    pub fn new(prompts: &[Prompt], config: &TextConfig, kind: Kind, device: Device) -> Result<Self, ModelError> {
         let batch = prompts.len() as i64;
         let Some(length) = prompts.iter().map(|p| p.ids.len()).max() else {
             return Err(ModelError::Observation {
@@ -116,7 +116,8 @@ impl SequencePlan {
         students: &[Prompt],
         teachers: &[TeacherPrompt],
         config: &TextConfig,
-        (kind, device): (Kind, Device),
+        kind: Kind,
+        device: Device,
     ) -> Result<Self, ModelError> {
         let suffixes: Vec<Suffix> = teachers.iter().filter_map(Suffix::of).collect();
         let longest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
@@ -176,7 +177,7 @@ impl SequencePlan {
     ///
     /// # Errors
     /// When there is no prompt, or libtorch fails.
-    pub fn packed(prompts: &[Prompt], config: &TextConfig, (kind, device): (Kind, Device)) -> Result<Self, ModelError> {
+    pub fn packed(prompts: &[Prompt], config: &TextConfig, kind: Kind, device: Device) -> Result<Self, ModelError> {
         let mut all = Prompt {
             ids: Vec::new(),
             positions: Default::default(),
@@ -198,7 +199,7 @@ impl SequencePlan {
             ends.push(all.ids.len());
         }
         let length = all.ids.len();
-        let mut plan = Self::new(&[all], config, (kind, device))?;
+        let mut plan = Self::new(&[all], config, kind, device)?;
         if prompts.len() > 1 {
             let mut allowed = Vec::with_capacity(length * length);
             let mut start = 0;

@@ -146,8 +146,8 @@ impl Monitor {
         }
         let mut promise: rclrs::Promise<S::Response> = client.call(request)?;
         loop {
-            let look = async { tokio::time::timeout(Duration::from_millis(100), &mut promise).await };
-            match self.tokio.block_on(look) {
+            let attempt = async { tokio::time::timeout(Duration::from_millis(100), &mut promise).await };
+            match self.tokio.block_on(attempt) {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(_)) => return Err(silent("the request was dropped")),
                 Err(_) if Instant::now() > deadline => return Err(silent("the service exists and does not answer")),

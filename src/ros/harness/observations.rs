@@ -154,8 +154,8 @@ pub struct Observations {
 
 impl Observations {
     /// Reads, or takes from, the received messages.
-    pub fn with<T>(&self, look: impl FnOnce(&mut ObservedState) -> T) -> T {
-        look(&mut self.lock())
+    pub fn with<T>(&self, access: impl FnOnce(&mut ObservedState) -> T) -> T {
+        access(&mut self.lock())
     }
 
     /// Changes the received messages and wakes all waiting threads.

@@ -82,8 +82,8 @@ impl Soak {
             source.send()?;
             std::thread::sleep(MOTION);
             session.check()?;
-            let looks = u32::try_from(memory.len()).unwrap_or(MEMORY_SAMPLES);
-            if looks + 1 < MEMORY_SAMPLES && begun.elapsed() >= self.time * (looks + 1) / MEMORY_SAMPLES {
+            let samples = u32::try_from(memory.len()).unwrap_or(MEMORY_SAMPLES);
+            if samples + 1 < MEMORY_SAMPLES && begun.elapsed() >= self.time * (samples + 1) / MEMORY_SAMPLES {
                 memory.push(memory_mib(session)?);
             }
         }

@@ -105,7 +105,7 @@ impl AskQueue {
 }
 
 impl PendingQuestion {
-    /// Makes the queue free, then sends the answer: whoever has it may ask the next question at once.
+    /// Frees the queue, then sends the answer: its receiver may ask the next question at once.
     pub fn answer(mut self, answer: Answer) {
         let asker = self.answer.take();
         drop(self);

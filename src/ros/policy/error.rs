@@ -148,6 +148,12 @@ pub enum PolicyError {
     /// No frames that belong together came for a question.
     #[error("waited {0:?} in vain for frames that belong together")]
     NoFrames(Duration),
+    /// The geometry latents are to be published, and the checkpoint has none.
+    #[error("this checkpoint has no geometry adapter; set publish_geometry to false")]
+    NoGeometry,
+    /// A message cannot be published.
+    #[error("{0}")]
+    Publish(RclrsError),
     /// Inference failed.
     #[error(transparent)]
     Inference(#[from] InferenceError),

@@ -7,6 +7,7 @@ use ros_env::sensor_msgs::msg::Image;
 use ros_env::std_msgs::msg::Header;
 
 use super::backend::InferenceBackend;
+use super::error::PolicyError;
 use crate::ros::node::time::to_message;
 use crate::ros::node::{qos, topics};
 use crate::types::time::Time;
@@ -52,10 +53,10 @@ impl GeometryView {
                     step: 3 * picture.width(),
                     data: picture.data().to_vec(),
                 };
-                self.publisher.publish(message).map_err(|e| e.to_string())
+                self.publisher.publish(message).map_err(PolicyError::Publish)
             }
-            Ok(None) => Err("this checkpoint has no geometry adapter; set publish_geometry to false".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Ok(None) => Err(PolicyError::NoGeometry),
+            Err(error) => Err(error.into()),
         };
         if let Err(why) = outcome
             && !self.complained.swap(true, Ordering::Relaxed)

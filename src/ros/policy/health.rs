@@ -122,7 +122,7 @@ impl ArrivalIntervals {
 
     /// Returns the camera's limit (s) if it has missed `periods` images, judged at `silence` (s) after its last one. `heard` is
     /// the time since the newest message of any other stream (s): if none has arrived meanwhile either, this node or its
-    /// machine stands still, which says nothing about the camera.
+    /// machine has stalled, and the camera need not be faulty.
     fn missed(&self, periods: f64, silence: f64, heard: f64) -> Option<f64> {
         let limit = self.limit(periods).filter(|_| periods > 0.0)?;
         (silence > limit && silence - heard >= RECEIVING_SHARE * limit).then_some(limit)

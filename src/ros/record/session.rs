@@ -35,7 +35,7 @@ pub struct RecordingSession {
     rule: SamplingRule,
     clock: NodeClock,
     live: Mutex<Live>,
-    /// Locked while rows are made and written; who holds the lock knows that no write is in progress.
+    /// Locked while rows are made and written; while another thread holds the lock, no write is in progress.
     work: Mutex<Work>,
 }
 
@@ -146,13 +146,13 @@ impl RecordingSession {
     /// Takes a camera image; an unusable one is counted.
     pub fn picture(&self, camera: usize, payload: Payload) {
         let stamp = payload.stamp();
-        let image = streams::camera_sample(payload).map_err(|e| e.to_string());
+        let image = streams::camera_sample(payload);
         let mut live = lock(&self.live);
         match image {
             Ok(image) => live.sampler.picture(camera, stamp, image),
             Err(reason) => {
                 live.rejected += 1;
-                live.last_rejected = reason;
+                live.last_rejected = reason.to_string();
             }
         }
     }

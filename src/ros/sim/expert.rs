@@ -182,8 +182,8 @@ impl ExpertDriver {
         Ok(())
     }
 
-    /// Handles a lease that has lapsed or was taken. It is asked for again: the arm node refuses it while somebody else
-    /// holds it.
+    /// Handles a lease that has lapsed or was taken. The expert requests it again; the arm node refuses this while
+    /// another source holds it.
     fn lose(&mut self, holder: &str) {
         let holder = if holder.is_empty() { "nobody" } else { holder };
         tracing::warn!("the lease of the expert is held by {holder} now; the expert asks for it again");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::TrainingConfig;
 use super::settings::Distill;
-use crate::model::trainable::{Selection, lies_under};
+use crate::model::trainable::{Selection, is_under};
 use crate::training::error::RunError;
 
 /// Modules of the vision tower that `data.keep_vision` needs frozen.
@@ -146,7 +146,7 @@ impl TrainingConfig {
             Selection::Everything => false,
             Selection::Added { also } => !also.iter().any(|path| touches(path, key)),
             Selection::Only { modules } => !modules.iter().any(|path| touches(path, key)),
-            Selection::AllBut { modules } => modules.iter().any(|path| lies_under(key, path)),
+            Selection::AllBut { modules } => modules.iter().any(|path| is_under(key, path)),
             Selection::Lora { .. } => false,
         };
         let moving = TOWER.iter().find(|key| !frozen(key));
@@ -188,5 +188,5 @@ fn positive(value: f64) -> bool {
 
 /// Returns whether one of two module paths lies under the other, or they are the same.
 fn touches(path: &str, module: &str) -> bool {
-    lies_under(module, path) || lies_under(path, module)
+    is_under(module, path) || is_under(path, module)
 }

@@ -148,7 +148,7 @@ pub fn require_answers(batch_source: &VlmBatches) -> Result<(), RunError> {
     let apart = (places.len() / SAMPLED).max(1);
     let mut problems = Vec::new();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let look = |readers: &mut Result<_, RunError>, turn: usize| match (readers, places.get(turn)) {
+    let check_turn = |readers: &mut Result<_, RunError>, turn: usize| match (readers, places.get(turn)) {
         (Ok(readers), Some(place)) => batch_source.check(*place, turn.is_multiple_of(apart), readers).err(),
         _ => None,
     };
@@ -157,7 +157,7 @@ pub fn require_answers(batch_source: &VlmBatches) -> Result<(), RunError> {
         problems.extend(problem.map(|e| e.to_string()));
         Ok::<_, RunError>(())
     };
-    parallel::in_order(places.len(), 0..cores, |_| batch_source.readers(), look, take)?;
+    parallel::in_order(places.len(), 0..cores, |_| batch_source.readers(), check_turn, take)?;
     bar.finish_and_clear();
     match problems.is_empty() {
         true => Ok(()),

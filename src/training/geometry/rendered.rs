@@ -35,9 +35,9 @@ fn put(targets: &GeometryTargets, seen: &Snapshot, pictures: &[Picture]) -> Resu
         picture.decode(&mut view)?;
         views.push(view);
     }
-    let mut caster = RayCaster::new(seen).map_err(|e| e.to_string())?;
+    let mut caster = RayCaster::new(seen)?;
     let values =
         Tensor::f_from_slice(&geometry::rays(&mut caster)).and_then(|all| all.f_reshape([-1, RAY_VALUES as i64]));
-    let values = values.map_err(|e| e.to_string())?;
-    Ok(targets.put(&scene(&views), &values).map_err(|e| e.to_string())?)
+    targets.put(&scene(&views), &values?)?;
+    Ok(())
 }

@@ -18,7 +18,7 @@ impl Objective {
     /// As for [`Self::vla`].
     pub fn vlm(&self, batch: &VlmBatch, totals: &LossCounts) -> Result<TextLoss, StepError> {
         let prompts: Vec<Prompt> = batch.conversations.iter().map(|one| one.prompt.clone()).collect();
-        let plan = SequencePlan::packed(&prompts, &self.config.text_config, (self.kind, self.device))?;
+        let plan = SequencePlan::packed(&prompts, &self.config.text_config, self.kind, self.device)?;
         let backbone = self.network.backbone();
         let (encoded, mut replay) = match &batch.pictures {
             Some(pictures) => {

@@ -212,14 +212,14 @@ impl Objective {
         let gradient = || -> Result<Tensor, StepError> {
             let found = self.parameters.get(&key).map(Tensor::grad).filter(Tensor::defined);
             let copy = found.map(|gradient| gradient.f_detach_copy()).transpose()?;
-            self.parameters.forget_gradients()?;
+            self.parameters.clear_gradients()?;
             copy.ok_or_else(|| StepError::Batch {
                 part: "projection-space similarity",
                 expected: format!("a selection that trains {key}"),
                 found: "one that does not".into(),
             })
         };
-        self.parameters.forget_gradients()?;
+        self.parameters.clear_gradients()?;
         self.differentiate(&self.vla(vla, &vla.counts()?)?)?;
         let acting = gradient()?;
         self.differentiate_text(&self.vlm(vlm, &vlm.counts())?)?;
@@ -251,7 +251,7 @@ impl Objective {
 
     fn plan(&self, batch: &VlaBatch) -> Result<SequencePlan, StepError> {
         let state = batch.state.as_ref().map(|state| state.f_to_device(self.device));
-        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let plan = SequencePlan::new(&batch.student, &self.config.text_config, self.kind, self.device)?;
         Ok(plan.with_state(state.transpose()?))
     }
 

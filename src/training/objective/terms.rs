@@ -65,15 +65,15 @@ impl Objective {
             return Ok(None);
         }
         let _no_grad = tch::no_grad_guard();
-        let (text, place) = (&self.config.text_config, (self.kind, self.device));
+        let text = &self.config.text_config;
         Ok(Some(match prefix {
             Some(prefix) => {
-                let plan = SequencePlan::after_prefix(&batch.student, &batch.teacher, text, place)?;
+                let plan = SequencePlan::after_prefix(&batch.student, &batch.teacher, text, self.kind, self.device)?;
                 self.network.forward_text_with_prefix(&prefix, &plan)?
             }
             None => {
                 let prompts: Vec<Prompt> = batch.teacher.iter().map(|one| one.prompt.clone()).collect();
-                let plan = SequencePlan::new(&prompts, text, place)?;
+                let plan = SequencePlan::new(&prompts, text, self.kind, self.device)?;
                 self.network.forward_text(encoded, &plan)?
             }
         }))

@@ -9,7 +9,7 @@ use thinkvla::contract::{Contract, FILE_NAME};
 use thinkvla::dataset::info::STATS;
 use thinkvla::dataset::repair::Repair;
 use thinkvla::dataset::storage::{Disk, commit_with};
-use thinkvla::dataset::verify::{Depth, verify as look};
+use thinkvla::dataset::verify::{Depth, verify as verify_dataset};
 use thinkvla::dataset::{Dataset, DatasetError, episode_stats, open_episode};
 use thinkvla::files;
 use thinkvla::writer_lock::WriterLock;
@@ -77,7 +77,7 @@ pub fn info(root: &Path) -> anyhow::Result<()> {
 }
 
 pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
-    let report = look(root, depth)?;
+    let report = verify_dataset(root, depth)?;
     let frames: usize = report.sound.iter().map(|episode| episode.length).sum();
     for problem in &report.problems {
         print_line(&format!("wrong: {problem}"));
@@ -104,7 +104,7 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
 }
 
 /// Copies the statistics of a dataset that was not recorded here, once, before they are overwritten.
-fn keep_of_others(root: &Path) -> anyhow::Result<()> {
+fn keep_original_statistics(root: &Path) -> anyhow::Result<()> {
     let (path, copy) = (root.join(STATS), root.join(format!("{STATS}.before")));
     if root.join(FILE_NAME).exists() || copy.exists() {
         return Ok(());
@@ -140,7 +140,7 @@ pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
     };
     if write {
         all.extend(dataset.statistics()?);
-        keep_of_others(root)?;
+        keep_original_statistics(root)?;
         episode_stats::save_all(&Disk, root, &all)?;
     }
     for (name, all) in &all {

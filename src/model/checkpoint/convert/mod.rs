@@ -99,13 +99,14 @@ impl Conversion<'_> {
         }
         let target = self.target(&manifest)?;
         let weights = self.weights(to);
-        let fresh = !to.exists();
+        let folders = [weights.parent().unwrap_or(to), to];
+        let created: Vec<&Path> = folders.into_iter().filter(|folder| !folder.exists()).collect();
         let lock = claim(to, &weights)?;
         let done = self.write(&manifest, &target, to, &weights);
         drop(lock);
-        if done.is_err() && fresh {
+        if done.is_err() {
             // Nothing is left of a conversion that is refused; directories that are not empty stay.
-            for folder in [weights.parent().unwrap_or(to), to] {
+            for folder in created {
                 let _ = std::fs::remove_dir(folder);
             }
         }

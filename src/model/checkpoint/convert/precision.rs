@@ -88,8 +88,7 @@ pub fn measure(origin: &Path, converted: &Path, options: &CheckpointOptions) -> 
 fn actions(manifest: &Manifest, contract: &Contract, compute: Precision) -> Result<Tensor, ModelError> {
     let _no_grad = tch::no_grad_guard();
     let config = manifest.config()?;
-    let device = Device::Cpu;
-    let place = (compute.kind(), device);
+    let (kind, device) = (compute.kind(), Device::Cpu);
     let network = manifest.network(Placement {
         device,
         compute: Some(compute),
@@ -116,11 +115,11 @@ fn actions(manifest: &Manifest, contract: &Contract, compute: Precision) -> Resu
         };
         let prompt = prompter.student(task, &input.grids)?;
         let numbers = state.tensor(device)?;
-        let plan = SequencePlan::new(&[prompt], &config.text_config, place)?.with_state(numbers);
+        let plan = SequencePlan::new(&[prompt], &config.text_config, kind, device)?.with_state(numbers);
         let images = VisionPlan::new(&input.grids, &config.vision_config, device)?;
         let pixels = Tensor::f_from_slice(&input.pixel_values)?
             .f_reshape([-1, config.vision_config.patch_values()])?
-            .f_to_kind(place.0)?;
+            .f_to_kind(kind)?;
         all.push(
             network
                 .forward(&pixels, &images, &plan)?

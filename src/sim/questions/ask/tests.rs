@@ -2,7 +2,7 @@ use rand::SeedableRng as _;
 
 use super::*;
 
-fn thing(name: &str, place: [f64; 3]) -> SceneObject {
+fn object(name: &str, place: [f64; 3]) -> SceneObject {
     SceneObject {
         name: name.into(),
         place: Vector3::from(place),
@@ -13,16 +13,16 @@ fn thing(name: &str, place: [f64; 3]) -> SceneObject {
     }
 }
 
-fn things() -> Vec<SceneObject> {
-    let mut block = thing("the red block", [0.3, 0.1, 0.02]);
+fn objects() -> Vec<SceneObject> {
+    let mut block = object("the red block", [0.3, 0.1, 0.02]);
     block.turn = Some(-0.35);
-    let mut gripper = thing("the tip of the gripper", [0.4, -0.1, 0.3]);
+    let mut gripper = object("the tip of the gripper", [0.4, -0.1, 0.3]);
     gripper.points = Some(Vector3::new(0.5, 0.0, -(0.75f64.sqrt())));
-    vec![block, gripper, thing("the plate", [0.3, -0.2, 0.0])]
+    vec![block, gripper, object("the plate", [0.3, -0.2, 0.0])]
 }
 
 fn find(category: usize, asked: &str) -> String {
-    let of = all(&things())[category].clone();
+    let of = all(&objects())[category].clone();
     of.into_iter().find(|one| one.question.contains(asked)).unwrap().answer
 }
 
@@ -36,7 +36,7 @@ fn left_is_the_arm_s_left_and_behind_is_towards_its_base() {
     assert!(answer.ends_with("so the tip of the gripper is above the plate."));
     // At the same distance in front: not asked.
     assert!(
-        !all(&things())[3]
+        !all(&objects())[3]
             .iter()
             .any(|one| one.question.contains("the red block in front of or behind the plate"))
     );
@@ -60,10 +60,10 @@ fn answers_show_their_steps() {
 
 #[test]
 fn questions_differ_and_follow_from_the_seed() {
-    let drawn = |seed, count| draw(&things(), count, &mut ChaCha8Rng::seed_from_u64(seed));
+    let drawn = |seed, count| draw(&objects(), count, &mut ChaCha8Rng::seed_from_u64(seed));
     assert_eq!(drawn(1, 6), drawn(1, 6));
     assert_ne!(drawn(1, 6), drawn(2, 6));
-    let every: usize = all(&things()).iter().map(Vec::len).sum();
+    let every: usize = all(&objects()).iter().map(Vec::len).sum();
     let mut questions: Vec<String> = drawn(1, 1000).into_iter().map(|one| one.question).collect();
     assert_eq!(questions.len(), every);
     questions.sort_unstable();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! CACHE/<source>/ab/abcdef….safetensors    one scene: `target`, (V·h·w, width), in 16 bits
-//! CACHE/<source>/ab/.lock                  held by whoever makes a target whose name begins with ab
+//! CACHE/<source>/ab/.lock                  held by the process that makes a target whose name begins with ab
 //! CACHE/<source>/ab/.open                  what is being written; its last act is to be renamed
 //! ```
 //!
