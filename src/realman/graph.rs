@@ -364,7 +364,7 @@ mod tests {
         assert!(good.ready(&expected(CommandMode::Joint, "rm_driver")).is_ok());
         let refusal = good.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
         assert!(refusal.to_string().contains("expected sim_node"), "{refusal}");
-        // Somebody listens who reports nothing, and the expected driver does not.
+        // A node that reports nothing subscribes, and the expected driver does not.
         let recorded = Graph {
             drivers: Vec::new(),
             ..good

@@ -175,7 +175,7 @@ class Limits:
 
 
 class LimitChecker:
-    """Hears commands, joint states and statuses by a node of its own, which publishes nothing that a driver does."""
+    """Receives commands, joint states and statuses with a node of its own, which publishes nothing that a driver does."""
 
     def __init__(self, ros, file=ROBOT):
         self.ros, self.limits, self.sent = ros, Limits(file), 0
@@ -209,7 +209,7 @@ class LimitChecker:
         self.node.destroy_node()
 
     def report(self):
-        """What was checked and what was broken; `missed` is the number of commands that arm_node sent and nobody checked."""
+        """What was checked and what was broken; `missed` is the number of commands that arm_node sent and that were not checked."""
         limits = self.limits
         return {"commands": limits.commands, "missed": max(0, self.sent - limits.commands), "motions": limits.starts,
                 "broken": dict(limits.broken), "examples": limits.examples}

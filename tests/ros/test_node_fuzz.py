@@ -243,7 +243,7 @@ class Fuzz:
         self.ros.wait_for(recovered, "an armed arm and the lease, once nothing is wrong any more")
 
     def place(self, joints):
-        """Puts the arm elsewhere, as somebody who moves it by hand. It is disarmed before, and after as well: an answer to an
+        """Puts the arm elsewhere, as when it is moved by hand. It is disarmed before, and after as well, because an answer to an
         earlier request may have armed it meanwhile."""
         self.driver.share = 0.0
 

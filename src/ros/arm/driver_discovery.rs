@@ -21,7 +21,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub type OwnTopics = BTreeMap<&'static str, String>;
 
 /// Queries the graph every 100 ms as long as the returned timer lives, and hands the result to the supervisor. A graph that
-/// cannot be queried counts as one without a driver: nobody knows then who else commands or reports.
+/// cannot be queried counts as one without a driver, because other nodes that command or report are then unknown.
 ///
 /// # Errors
 /// When the timer cannot be created.

@@ -121,7 +121,7 @@ fn say_farewell(arm: &Shared, clock: &NodeClock) {
     }
     for _ in 0..STOPS {
         std::thread::sleep(std::time::Duration::from_secs_f64(STOP_SPACING_S));
-        // The control loop may have ended by a panic. Where it still runs, a stopped arm takes one more tick for nothing.
+        // The control loop may have ended by a panic. Where it still runs, one more tick of a stopped arm has no effect.
         arm.lock().tick(clock.both());
     }
 }
