@@ -209,7 +209,7 @@ class LimitChecker:
         self.node.destroy_node()
 
     def report(self):
-        """What was checked and what was broken; `missed` is the number of commands that arm_node sent and that were not checked."""
+        """What was checked and what was broken; `missed` counts commands that arm_node sent and that were not checked."""
         limits = self.limits
         return {"commands": limits.commands, "missed": max(0, self.sent - limits.commands), "motions": limits.starts,
                 "broken": dict(limits.broken), "examples": limits.examples}

@@ -67,7 +67,7 @@ async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClo
     }
 }
 
-/// Publishes the progress of the move with this number until it ends; returns how it ended, or `None` after a later move began.
+/// Publishes the progress of the move with this number until it ends; returns how it ended, or `None` once a later one began.
 async fn watch(arm: Shared, number: u64, feedback: FeedbackPublisher<MoveNamed>) -> Option<MoveProgress> {
     loop {
         let progress = {
