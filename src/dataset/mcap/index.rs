@@ -165,13 +165,18 @@ impl<'a> Messages<'a> {
         ))
     }
 
-    /// Chooses the times of each topic's messages.
+    /// Chooses the times of each topic's messages, and checks that they go on.
     fn timelines(&self) -> Result<BTreeMap<String, Timeline>, String> {
         let signals = self.signals.iter().map(|(topic, signal)| (topic, &signal.times));
         let times = signals.chain(&self.pictures);
         times
             .map(|(topic, times)| {
-                let timeline = Timeline::new(times, self.options.clock).map_err(|e| format!("{topic}: {e}"))?;
+                let named = |e: MessageError| format!("{topic}: {e}");
+                let timeline = Timeline::new(times, self.options.clock).map_err(named)?;
+                // A chunk has the time of its observation: sources that think for long are behind others.
+                if !self.signals.get(topic).is_some_and(SignalReader::has_chunks) {
+                    timeline.require_forward().map_err(named)?;
+                }
                 Ok((topic.clone(), timeline))
             })
             .collect()
@@ -182,7 +187,8 @@ impl Indexed {
     /// Reads the messages of the topics in `options`.
     ///
     /// # Errors
-    /// When a message cannot be read, a topic has no messages or no usable times, or there is no instruction.
+    /// When a message cannot be read, a topic has no messages, no usable times or times that go back, or there is no
+    /// instruction.
     pub fn read(path: &Path, files: &[PathBuf], options: &ImportOptions) -> Result<Self, BagError> {
         let content = |problem: String| BagError::content(path, problem);
         let mut messages = Messages::new(options);
