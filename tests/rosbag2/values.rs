@@ -72,6 +72,17 @@ fn joints_are_chosen_by_name_in_any_order() {
 }
 
 #[test]
+fn where_a_topic_is_missing_those_that_are_there_are_named() {
+    let mut import = Import::new();
+    import.options.vectors[0] = source("observation.state", "/left/joint_states", &[]);
+    let error = import.refusal(&stamped());
+    assert!(
+        error.contains(r#"on ["/left/joint_states"], found none; other topics with messages: /joint_states;"#),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_joint_that_falls_silent_is_named_and_does_not_shorten_the_episode() {
     let mut import = Import::new();
     let error = import.refusal(&by_turns(|row| row < 2));

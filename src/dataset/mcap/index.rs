@@ -1,6 +1,6 @@
 //! First pass over a recording: the messages of the requested topics, and their times.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::bag::{self, BagMessage};
@@ -12,6 +12,9 @@ use super::signals::{Signal, SignalReader, Track};
 use super::streams::{picture, picture_times};
 use super::{BagError, MessageError};
 use crate::camera::rgb::RgbImage;
+
+/// Most topics that are named where one is missing.
+const MOST_NAMED: usize = 20;
 
 /// Content of a recording on the requested topics.
 pub(super) struct Indexed {
@@ -105,6 +108,8 @@ struct Messages<'a> {
     pictures: BTreeMap<String, Vec<Times>>,
     sizes: BTreeMap<String, (u32, u32)>,
     task: Option<String>,
+    /// Topics that are not read.
+    others: BTreeSet<String>,
 }
 
 impl<'a> Messages<'a> {
@@ -115,6 +120,7 @@ impl<'a> Messages<'a> {
             pictures: wanted(&options.cameras),
             sizes: BTreeMap::new(),
             task: None,
+            others: BTreeSet::new(),
         }
     }
 
@@ -124,6 +130,9 @@ impl<'a> Messages<'a> {
         let signal = self.signals.get_mut(message.topic);
         let images = self.pictures.get_mut(message.topic);
         if !tells_task && signal.is_none() && images.is_none() {
+            if !self.others.contains(message.topic) {
+                self.others.insert(message.topic.to_owned());
+            }
             return Ok(());
         }
         let data = message.data()?;
@@ -160,8 +169,13 @@ impl<'a> Messages<'a> {
         if empty.is_empty() {
             return Ok(());
         }
+        let mut others = self.others.iter().map(String::as_str).take(MOST_NAMED).collect::<Vec<_>>();
+        if others.is_empty() {
+            others.push("none");
+        }
         Err(format!(
-            "expected messages on {empty:?}, found none; see `ros2 bag info`"
+            "expected messages on {empty:?}, found none; other topics with messages: {}; see `ros2 bag info`",
+            others.join(", ")
         ))
     }
 
