@@ -169,7 +169,8 @@ impl<'a> Messages<'a> {
         if empty.is_empty() {
             return Ok(());
         }
-        let mut others = self.others.iter().map(String::as_str).take(MOST_NAMED).collect::<Vec<_>>();
+        let others = self.others.iter().map(String::as_str).take(MOST_NAMED);
+        let mut others: Vec<_> = others.collect();
         if others.is_empty() {
             others.push("none");
         }
