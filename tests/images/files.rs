@@ -89,7 +89,10 @@ fn compressed_mosaics_are_refused_and_those_that_were_converted_are_read() {
             "{error}"
         );
     }
-    for format in ["bayer_rggb8; jpeg compressed mono8", "bayer_rggb8; jpeg compressed bgr8"] {
+    for format in [
+        "bayer_rggb8; jpeg compressed mono8",
+        "bayer_rggb8; jpeg compressed bgr8",
+    ] {
         assert!(decoded(format, RAMP_GREY_JPEG).is_ok(), "{format}");
     }
 }
