@@ -9,8 +9,8 @@ use tokenizers::Tokenizer;
 
 use super::coverage::Coverage;
 use super::processor::ImageBounds;
-use super::weights::{CheckpointPart, INDEX, Taking, WeightFiles, Weights};
-use super::{CheckpointOptions, Placement, WEIGHTS, huggingface, ours, starvla};
+use super::weights::{CheckpointPart, Taking, WeightFiles, Weights};
+use super::{CheckpointOptions, Placement, huggingface, ours, shards, starvla};
 use crate::contract::{Contract, DimensionStatistics};
 use crate::files;
 use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVlaConfig};
@@ -63,8 +63,7 @@ impl Format {
 /// Refuses a directory of PEFT, which holds what was learned beside the weights of a base, but not those.
 fn refuse_adapter(directory: &Path) -> Result<(), ModelError> {
     let description = directory.join(ADAPTER);
-    let has_weights = [WEIGHTS, INDEX].iter().any(|name| directory.join(name).exists());
-    if has_weights || !description.exists() {
+    if shards::are_there(directory) || !description.exists() {
         return Ok(());
     }
     Err(ModelError::read(

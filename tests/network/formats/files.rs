@@ -30,6 +30,19 @@ fn shards_must_be_what_the_index_says() {
 }
 
 #[test]
+fn weights_that_are_not_there_are_called_so_whatever_lies_beside_them() {
+    let directory = copy(&sets().join("every_layer/checkpoint"));
+    std::fs::remove_file(directory.path().join("model.safetensors.index.json")).unwrap();
+    refused(directory.path(), "index.json: expected the index of model-0000");
+    let ours = checkpoint(1);
+    std::fs::remove_file(ours.path().join("model.safetensors")).unwrap();
+    for name in ["optimizer.pt", "rng_state_0.pth", "training_args.bin"] {
+        std::fs::write(ours.path().join(name), b"\x80\x02}.").unwrap();
+    }
+    refused(ours.path(), "model.safetensors: expected weights, found neither");
+}
+
+#[test]
 fn pickles_are_refused_with_the_way_to_convert_them() {
     let directory = copy(&sets().join("starvla"));
     let run = directory.path().join("run");
