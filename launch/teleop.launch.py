@@ -14,7 +14,7 @@ from launch_ros.actions import Node
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, installed, own_node  # noqa: E402
+from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, checked, installed, own_node, parameter_files  # noqa: E402
 
 JOY, SPACENAV = ('joy', 'joy_node'), ('spacenav', 'spacenav_node')
 # Leader arms and trackers come with drivers of their own; the joystick is their deadman.
@@ -22,6 +22,8 @@ DRIVERS = {'gamepad': JOY, 'spacemouse': SPACENAV, 'leader': JOY, 'vr': JOY}
 
 ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
+    DeclareLaunchArgument('params_file', default_value='',
+                          description='ROS parameter file; arguments of this launch count more'),
     DeclareLaunchArgument('operator', default_value='keyboard', choices=OPERATORS,
                           description='What the operator holds, with the mapping of that name in config/teleop'),
     DeclareLaunchArgument('mapping', default_value='',
@@ -55,8 +57,8 @@ def bring_up(context):
     if instructions:
         # ROS has no empty list parameters; an empty list is expressed by leaving the parameter out.
         told['instructions'] = instructions
-    actions = [own_node('teleop_node', parameters=[told], prefix=argument('terminal') if operator == 'keyboard' else '',
-                        **common)]
+    actions = [own_node('teleop_node', parameters=[*parameter_files(context, 'params_file'), told],
+                        prefix=argument('terminal') if operator == 'keyboard' else '', **common)]
     if argument('driver') == 'true' and operator in DRIVERS:
         package, executable = DRIVERS[operator]
         if installed(package):
@@ -68,4 +70,4 @@ def bring_up(context):
 
 def generate_launch_description():
     """Returns the arguments and the nodes."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])
+    return LaunchDescription([*checked(ARGUMENTS), OpaqueFunction(function=bring_up)])

@@ -84,7 +84,7 @@ def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
     done, calls = launch('collect.launch.py', 'sim:=true', 'dataset:=/some/set', 'instruction:=lift it')
     assert done.returncode == 0, done.stderr
     assert started(calls) == ['arm_node', 'record_node', 'robot_state_publisher', 'sim_node']
-    assert 'dataset: /some/set' in calls and 'instruction: lift it' in calls and 'fps: 10.0' in calls
+    assert 'dataset: /some/set' in calls and 'instruction: lift it' in calls
     assert calls.count('__ns:=/sim') == 4
 
 
@@ -168,14 +168,60 @@ def test_what_is_not_installed_is_skipped_by_name(launch):
 
 @pytest.mark.parametrize('arguments, complaint', [
     (['dry_run:=perhaps'], "dry_run: expected one of auto, true, false, found 'perhaps'"),
-    (['dry_runn:=true'], 'unknown launch argument dry_runn'),
-    (['params_file:=/no/such.yaml'], 'parameter file /no/such.yaml does not exist'),
+    (['dry_runn:=true'], 'unknown launch argument dry_runn: expected dry_run;'),
+    (['params_file:=/no/such.yaml'], 'params_file:=/no/such.yaml: expected a parameter file, found none'),
+    (['camera_package:=some_camera', 'camera_executable:=driver', 'camera_params_file:=/no/such.yaml'],
+     'camera_params_file:=/no/such.yaml: expected a parameter file, found none'),
+    (['sim:=true', 'seed:=first'], 'seed:=first: expected a whole number'),
     (['calibration:=/no/such.yaml'], '/no/such.yaml: expected a calibration file, found none'),
     (['calibration:=/dev/zero'], '/dev/zero: expected a calibration file, found none'),
 ])
 def test_arguments_that_cannot_work_are_refused(launch, arguments, complaint):
     done, _ = launch('policy.launch.py', *arguments)
     assert done.returncode != 0 and complaint in done.stderr
+
+
+@pytest.mark.parametrize('file, argument, meant', [
+    ('sim.launch.py', 'variaton:=1', 'variation'),
+    ('collect.launch.py', 'oprator:=gamepad', 'operator'),
+    ('collect.launch.py', 'calibraton:=here', 'calibration'),
+    ('teleop.launch.py', 'after_relase:=hand_back', 'after_release'),
+    ('finetune.launch.py', 'run:=here', 'runs'),
+])
+def test_every_launch_file_refuses_misspelt_arguments(launch, file, argument, meant):
+    done, calls = launch(file, argument)
+    name = argument.split(':=')[0]
+    assert done.returncode != 0 and f'unknown launch argument {name}: expected {meant};' in done.stderr
+    assert not calls
+
+
+def test_a_parameter_file_reaches_every_node_that_is_started(launch, tmp_path):
+    params = tmp_path / 'params.yaml'
+    params.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'of_the_file': 'yes'}}}))
+    own = ['arm_node', 'policy_node', 'record_node', 'sim_node', 'teleop_node']
+    done, calls = launch('collect.launch.py', 'sim:=true', 'checkpoint:=/some/checkpoint', 'operator:=keyboard',
+                         f'params_file:={params}')
+    assert done.returncode == 0, done.stderr
+    nodes = [node for node in calls.split('\n') if node and not node.startswith('\t')]
+    assert sorted(node.split('\t')[0] for node in nodes if str(params) in node) == own
+    # What no argument says is left to the file.
+    told = calls[calls.index('record_node\t'):].split('\n')[1:]
+    told = [line.split(':')[0].strip() for line in told[:next((i for i, line in enumerate(told) if line[:1] != '\t'), None)]]
+    assert told == ['of_the_file']
+
+
+def test_the_clock_of_a_parameter_file_counts_on_a_real_arm_alone(launch):
+    _, calls = launch('policy.launch.py')
+    assert 'use_sim_time' not in calls
+    _, calls = launch('policy.launch.py', 'sim:=true')
+    assert calls.count('use_sim_time: False') >= 2
+
+
+def test_a_calibration_of_another_form_is_refused_by_name(launch, tmp_path):
+    path = tmp_path / 'calibration.yaml'
+    path.write_text('- {parent: base_link, child: top_camera_link}')
+    done, _ = launch('policy.launch.py', f'calibration:={path}')
+    assert done.returncode != 0 and f'{path}: expected a list called frames' in done.stderr
 
 
 @pytest.mark.parametrize('file, node', [('collect.launch.py', 'record_node'), ('finetune.launch.py', 'finetune_node')])
