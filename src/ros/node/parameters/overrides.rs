@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
 use strsim::levenshtein;
 
 use super::arguments::partition;
@@ -47,7 +48,7 @@ impl Overrides {
     /// not exist are left to ROS, which refuses them.
     ///
     /// # Errors
-    /// Names a parameter file that exists and cannot be read.
+    /// Names a parameter file that exists and cannot be read, or a value that no parameter can have.
     pub fn read(
         arguments: impl IntoIterator<Item = String>,
         name: &str,
@@ -62,7 +63,7 @@ impl Overrides {
         for (flag, value) in ros {
             match flag {
                 "--params-file" => all.read_file(value, &node)?,
-                "-p" | "--param" => all.read_assignment(value, &node),
+                "-p" | "--param" => all.read_assignment(value, &node)?,
                 _ => (),
             }
         }
@@ -123,6 +124,8 @@ impl Overrides {
         self.read.push(path.to_owned());
         let mut sections = Vec::new();
         sections_of("", &file, &mut sections);
+        // The node's name counts more than a pattern.
+        sections.sort_by_key(|(pattern, _)| !pattern.contains('*'));
         let before = self.given.len();
         for (pattern, parameters) in &sections {
             if !matches(pattern, node) {
@@ -131,6 +134,9 @@ impl Overrides {
             let honoured = pattern == "/**" || pattern == node;
             let mut named = Vec::new();
             flatten("", parameters, &mut named);
+            named
+                .iter()
+                .try_for_each(|(name, value)| file::require_value(name, path, value))?;
             self.given.extend(named.into_iter().map(|(name, value)| Given {
                 name,
                 source: path.to_owned(),
@@ -149,9 +155,9 @@ impl Overrides {
         Ok(())
     }
 
-    fn read_assignment(&mut self, assignment: &str, node: &str) {
+    fn read_assignment(&mut self, assignment: &str, node: &str) -> Result<(), ParameterError> {
         let Some((name, value)) = assignment.split_once(":=") else {
-            return;
+            return Ok(());
         };
         let name = match name.split_once(':') {
             Some((of, name)) if node.strip_prefix('/') == Some(of) => name,
@@ -159,18 +165,23 @@ impl Overrides {
                 let note =
                     format!("-p {assignment}: expected a parameter of {node}, found one of {of}; it is not used");
                 self.notes.push(note);
-                return;
+                return Ok(());
             }
             None => name,
         };
+        let source = format!("-p {assignment}");
+        if let Ok(list @ Value::Array(_)) = file::parse(value) {
+            file::require_value(name, &source, &list)?;
+        }
         self.read.push(assignment.to_owned());
         self.given.push(Given {
             name: name.to_owned(),
-            source: format!("-p {assignment}"),
+            source,
             shared: false,
             value: value.to_owned(),
             honoured: true,
         });
+        Ok(())
     }
 }
 
@@ -196,19 +207,18 @@ fn without(arguments: &[String], values: &[String]) -> Vec<String> {
     kept
 }
 
-/// Full name of the node after the remapping rules.
+/// Full name of the node after the remapping rules, of which the first that applies counts, as in rcl.
 fn full_name(ros: &[(&str, &str)], name: &str, namespace: &str) -> String {
-    let (mut name, mut namespace) = (name, namespace);
-    for (flag, rule) in ros {
-        let Some((from, to)) = rule.split_once(":=").filter(|_| ["-r", "--remap"].contains(flag)) else {
-            continue;
-        };
-        match from.rsplit(':').next() {
-            Some("__node" | "__name") => name = to,
-            Some("__ns") => namespace = to,
-            _ => (),
-        }
-    }
+    let rules = ros.iter().filter(|(flag, _)| ["-r", "--remap"].contains(flag));
+    let replaced = |node: &str, wanted: &[&str]| {
+        rules.clone().find_map(|(_, rule)| {
+            let (from, to) = rule.split_once(":=")?;
+            let (of, from) = from.split_once(':').unwrap_or((node, from));
+            (of == node && wanted.contains(&from)).then_some(to)
+        })
+    };
+    let name = replaced(name, &["__node", "__name"]).unwrap_or(name);
+    let namespace = replaced(name, &["__ns"]).unwrap_or(namespace);
     format!("/{}/{name}", namespace.trim_matches('/')).replace("//", "/")
 }
 
@@ -283,12 +293,32 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_the_node_counts_more_than_a_pattern() {
+        let yaml = "left:\n  arm_node:\n    ros__parameters: {command_rate_hz: 50.0}\n\
+                    left/**:\n  ros__parameters: {command_rate_hz: 200.0}\n";
+        assert_eq!(rates(yaml, &["-r", "__ns:=/left"]), ["200.0", "50.0"]);
+    }
+
+    #[test]
     fn files_that_are_there_and_cannot_be_read_are_refused() {
         for yaml in ["arm_node:\n  ros__parameters: {robot: a, robot: b}\n", "arm_node: [\n"] {
             let (overrides, file) = read(yaml, &[]);
             let said = overrides.unwrap_err().to_string();
             assert!(said.contains(&file.path().display().to_string()), "{said}");
         }
+    }
+
+    #[test]
+    fn empty_lists_are_refused_in_files_and_arguments() {
+        for (yaml, argument) in [
+            ("arm_node:\n  ros__parameters: {robot: []}\n", "a:=1"),
+            ("{}", "robot:=[]"),
+        ] {
+            let error = read(yaml, &["-p", argument]).0.unwrap_err().to_string();
+            assert!(error.contains("parameter robot, given by "), "{error}");
+        }
+        let others = "other:\n  ros__parameters: {robot: []}\n";
+        assert!(read(others, &["-p", "other:robot:=[]"]).0.is_ok());
     }
 
     #[test]
@@ -310,6 +340,10 @@ mod tests {
         let yaml = "left:\n  pilot:\n    ros__parameters: {command_rate_hz: 50.0}\n";
         assert_eq!(rates(yaml, &["-r", "__ns:=/left", "-r", "__node:=pilot"]), ["50.0"]);
         assert_eq!(rates(yaml, &[]), Vec::<String>::new());
+        // The first rule counts, and rules of other nodes do not.
+        let rules = ["-r", "other:__ns:=/right", "-r", "arm_node:__node:=pilot"];
+        let more = ["-r", "__ns:=/left", "-r", "__ns:=/right"];
+        assert_eq!(rates(yaml, &[rules, more].concat()), ["50.0"]);
         let (overrides, _file) = given(yaml, &[]);
         let [note] = overrides.notes.as_slice() else {
             panic!("{:?}", overrides.notes)
