@@ -14,6 +14,8 @@ use super::file::{self, flatten, matches, sections_of, yaml};
 
 /// Parameters that every node has.
 const OF_EVERY_NODE: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+/// Prefix of parameters that rclcpp has for topics; rclrs does not read them.
+const QUALITY: &str = "qos_overrides.";
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
 const MISSPELT: usize = 2;
 
@@ -67,6 +69,12 @@ impl Overrides {
                 _ => (),
             }
         }
+        let of_topics = all.given.iter().filter(|given| given.name.starts_with(QUALITY));
+        let notes = of_topics.map(|Given { name, source, .. }| {
+            format!("parameter {name}, given by {source}: this node's quality of service is fixed; it is not used")
+        });
+        let notes: Vec<_> = notes.collect();
+        all.notes.extend(notes);
         all.arguments = arguments;
         Ok(all)
     }
@@ -96,7 +104,7 @@ impl Overrides {
         let mut warnings = Vec::new();
         for given in &self.given {
             let name = given.name.as_str();
-            if known.contains(&name) || OF_EVERY_NODE.contains(&name) || name.starts_with("qos_overrides.") {
+            if known.contains(&name) || OF_EVERY_NODE.contains(&name) || name.starts_with(QUALITY) {
                 continue;
             }
             let nearest = known.iter().min_by_key(|known| levenshtein(known, name));
@@ -372,6 +380,9 @@ mod tests {
             refused("{}", &["-p", "other:camera_slop:=1.0", "-p", "dry_run:=true"]),
             Ok(vec![])
         );
+        let (of_topics, _file) = given("{}", &["-p", "qos_overrides./tf.publisher.depth:=5"]);
+        assert!(of_topics.require_known(&KNOWN).unwrap().is_empty());
+        assert!(of_topics.notes.concat().contains("quality of service is fixed"));
         // A file for all nodes may contain parameters that only others have.
         let warned = refused("/**:\n  ros__parameters: {checkpoint: a, use_sim_time: true}\n", &[]).unwrap();
         assert_eq!(warned.len(), 1);
