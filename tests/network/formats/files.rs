@@ -43,6 +43,25 @@ fn weights_that_are_not_there_are_called_so_whatever_lies_beside_them() {
 }
 
 #[test]
+fn a_part_of_a_checkpoint_is_refused_with_the_name_of_the_whole() {
+    let ours = checkpoint(1);
+    let whole = format!("name its directory, {};", ours.path().display());
+    for file in ["model.safetensors", "config.json"] {
+        refused(&ours.path().join(file), &whole);
+    }
+    let directory = copy(&sets().join("starvla"));
+    let run = directory.path().join("run");
+    let weights = run.join("checkpoints/steps_1000_model.safetensors");
+    refused(
+        &run.join("checkpoints"),
+        &format!("name its directory, {};", run.display()),
+    );
+    // Files beside the weights do not make them another checkpoint.
+    std::fs::write(run.join("checkpoints/config.json"), "{}").unwrap();
+    read(&weights).unwrap();
+}
+
+#[test]
 fn pickles_are_refused_with_the_way_to_convert_them() {
     let directory = copy(&sets().join("starvla"));
     let run = directory.path().join("run");
