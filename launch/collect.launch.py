@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
 from thinkvla_nodes import (BOOLEAN, LOG_LEVEL, OPERATORS, SIM_AND_NAMESPACE, checked, number, own_node,  # noqa: E402
-                            parameter_files)
+                            parameter_files, value_of)
 
 # Passed on to policy.launch.py.
 PASSED = [
@@ -78,7 +78,7 @@ def included(file, arguments):
 def record(context):
     """Returns the recorder and the operator's launch file, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
     told = {name: argument(name) for name in ('dataset', 'contract', 'instruction') if argument(name)}
     if argument('fps'):

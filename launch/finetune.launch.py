@@ -9,12 +9,11 @@ import sys
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import LOG_LEVEL, checked, own_node, parameter_files  # noqa: E402
+from thinkvla_nodes import LOG_LEVEL, checked, own_node, parameter_files, value_of  # noqa: E402
 
 SHARE = os.path.dirname(HERE)
 
@@ -34,7 +33,7 @@ ARGUMENTS = [
 def fine_tune(context):
     """Returns the node, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
     files = [os.path.join(SHARE, 'config', 'nodes', 'finetune.yaml'), *parameter_files(context, 'params_file')]
     told = {name: argument(name) for name in ('runs', 'template') if argument(name)}

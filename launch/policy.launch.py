@@ -11,14 +11,13 @@ import xml.etree.ElementTree as ElementTree
 import yaml
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
 from thinkvla_nodes import (BOOLEAN, LOG_LEVEL, SIM_AND_NAMESPACE, checked, installed, number, own_node,  # noqa: E402
-                            parameter_files)
+                            parameter_files, value_of)
 
 SHARE = os.path.dirname(HERE)
 
@@ -116,7 +115,7 @@ def calibrated(urdf_path, frames):
 def bring_up(context):
     """Returns the nodes, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
     sim = argument('sim') == 'true'
     dry_run = not sim if argument('dry_run') == 'auto' else argument('dry_run') == 'true'

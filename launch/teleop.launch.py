@@ -8,13 +8,13 @@ import sys
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, checked, installed, own_node, parameter_files  # noqa: E402
+from thinkvla_nodes import (BOOLEAN, LOG_LEVEL, OPERATORS, checked, installed, own_node, parameter_files,  # noqa: E402
+                            value_of)
 
 JOY, SPACENAV = ('joy', 'joy_node'), ('spacenav', 'spacenav_node')
 # Leader arms and trackers come with drivers of their own; the joystick is their deadman.
@@ -46,7 +46,7 @@ ARGUMENTS = [
 def bring_up(context):
     """Returns the nodes, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
     operator = argument('operator')
     common = {'namespace': argument('namespace'), 'arguments': ['--ros-args', '--log-level', argument('log_level')]}

@@ -43,10 +43,16 @@ def checked(arguments):
     return [*arguments, OpaqueFunction(function=refuse_misspelt)]
 
 
+def value_of(context, name):
+    """Returns the value of an argument. Shells do not expand `~/` after `:=`, so it is done here."""
+    value = LaunchConfiguration(name).perform(context)
+    return os.path.expanduser(value) if value.startswith('~/') else value
+
+
 def parameter_files(context, name):
     """Returns the parameter file that an argument names, in a list that is empty without one. `ros2 launch` would start
     the nodes without a file that does not exist."""
-    path = LaunchConfiguration(name).perform(context)
+    path = value_of(context, name)
     if path and not os.path.isfile(path):
         raise RuntimeError(f'{name}:={path}: expected a parameter file, found none; correct the path')
     return [path] if path else []
@@ -54,7 +60,7 @@ def parameter_files(context, name):
 
 def number(context, name, kind):
     """Returns the number that an argument gives; `kind` is int or float."""
-    value = LaunchConfiguration(name).perform(context)
+    value = value_of(context, name)
     try:
         return kind(value)
     except ValueError:

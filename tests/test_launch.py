@@ -210,6 +210,14 @@ def test_a_parameter_file_reaches_every_node_that_is_started(launch, tmp_path):
     assert told == ['of_the_file']
 
 
+def test_the_home_folder_is_known_where_shells_leave_it(launch, monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'params.yaml').write_text('{}')
+    done, calls = launch('policy.launch.py', 'checkpoint:=~/base', 'params_file:=~/params.yaml')
+    assert done.returncode == 0, done.stderr
+    assert f'checkpoint: {tmp_path}/base' in calls and f'\t{tmp_path}/params.yaml' in calls
+
+
 def test_the_clock_of_a_parameter_file_counts_on_a_real_arm_alone(launch):
     _, calls = launch('policy.launch.py')
     assert 'use_sim_time' not in calls
