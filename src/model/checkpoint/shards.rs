@@ -44,7 +44,8 @@ impl Shards {
     /// When there are none, or the index cannot be read or names files elsewhere.
     pub(super) fn find(directory: &Path) -> Result<Self, ModelError> {
         let mut usual = NAMES.iter().map(|name| directory.join(name));
-        let Some(path) = usual.find(|path| path.exists()) else {
+        // A link that leads nowhere is found as well, and refused when it is opened.
+        let Some(path) = usual.find(|path| path.symlink_metadata().is_ok()) else {
             return Err(refuse_empty(directory));
         };
         if ![INDEX, PICKLED_INDEX].iter().any(|name| path.ends_with(name)) {

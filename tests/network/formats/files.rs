@@ -36,6 +36,13 @@ fn weights_that_are_not_there_are_called_so_whatever_lies_beside_them() {
     refused(directory.path(), "index.json: expected the index of model-0000");
     let ours = checkpoint(1);
     std::fs::remove_file(ours.path().join("model.safetensors")).unwrap();
+    // As in the cache of Hugging Face's hub.
+    std::os::unix::fs::symlink("../../blobs/0", ours.path().join("model.safetensors")).unwrap();
+    refused(
+        ours.path(),
+        "model.safetensors: it is a link to ../../blobs/0, which is not there",
+    );
+    std::fs::remove_file(ours.path().join("model.safetensors")).unwrap();
     for name in ["optimizer.pt", "rng_state_0.pth", "training_args.bin"] {
         std::fs::write(ours.path().join(name), b"\x80\x02}.").unwrap();
     }
