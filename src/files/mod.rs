@@ -127,8 +127,12 @@ fn open_regular(path: &Path, at_most: &str) -> Result<(File, u64)> {
 fn explain_link(path: &Path, error: Error) -> Error {
     match std::fs::read_link(path) {
         Ok(target) if error.kind() == ErrorKind::NotFound => {
-            let target = target.display();
-            let problem = format!("it is a link to {target}, which is not there; copy its folder with `cp -rL`");
+            let target = target.to_string_lossy();
+            let advice = match target.contains(".git/annex/") {
+                true => "fetch it with `git annex get`",
+                false => "copy its folder with `cp -rL`",
+            };
+            let problem = format!("it is a link to {target}, which is not there; {advice}");
             Error::new(ErrorKind::NotFound, problem)
         }
         _ => error,
@@ -222,6 +226,8 @@ mod tests {
         let said = format!("it is a link to {}, which is not there", a.display());
         assert!(error.to_string().contains(&said), "{error}");
         assert!(!read(&a, 10).unwrap_err().to_string().contains("link"));
+        std::os::unix::fs::symlink("../.git/annex/objects/0", &a).unwrap();
+        assert!(open(&a).unwrap_err().to_string().contains("`git annex get`"));
     }
 
     #[test]
