@@ -82,7 +82,8 @@ def read_calibration(path):
         raise RuntimeError(f'{path}: expected a list called frames (see config/robots/sim_cameras.yaml)')
     for index, frame in enumerate(frames):
         vectors = isinstance(frame, dict) and all(
-            isinstance(frame.get(key), list) and len(frame[key]) == 3 for key in ('xyz', 'rpy'))
+            isinstance(frame.get(key), list) and len(frame[key]) == 3
+            and all(isinstance(value, (int, float)) for value in frame[key]) for key in ('xyz', 'rpy'))
         if not vectors or not frame.get('parent') or not frame.get('child'):
             raise RuntimeError(f'{path}: frames[{index}]: expected parent, child, xyz [m] and rpy [rad] of three '
                                f'numbers each, found {frame}')
@@ -170,9 +171,10 @@ def bring_up(context):
                                 arguments=[*options, '--frame-id', frame['parent'],
                                            '--child-frame-id', frame['child']]))
 
+    cameras = [camera.strip() for camera in argument('cameras').split(',') if camera.strip()]
     if argument('camera_package') and not sim:
         driver_files = parameter_files(context, 'camera_params_file')
-        for camera in filter(None, argument('cameras').split(',')):
+        for camera in cameras:
             topic, info = argument('camera_topic'), argument('camera_info_topic')
             actions.append(optional(
                 argument('camera_package'), argument('camera_executable'), f'no driver for camera {camera}',
@@ -184,7 +186,7 @@ def bring_up(context):
     if argument('rviz') == 'true':
         # The rviz file has absolute topic names; in a namespace they are remapped.
         shown = ('robot_description', 'planned_path_markers', 'workspace_markers',
-                 *(f'{camera}/image_raw' for camera in argument('cameras').split(',') if camera))
+                 *(f'{camera}/image_raw' for camera in cameras))
         actions.append(optional('rviz2', 'rviz2', 'nothing to look at',
                                 arguments=['-d', os.path.join(SHARE, 'rviz', 'policy.rviz')], parameters=clock,
                                 remappings=[(f'/{name}', name) for name in shown]))

@@ -152,7 +152,7 @@ def test_the_first_episode_and_the_clock_of_a_simulation_can_be_chosen(launch):
 
 def test_any_camera_driver_can_be_named_and_remapped(launch):
     done, calls = launch('policy.launch.py', 'camera_package:=some_camera', 'camera_executable:=driver',
-                         'camera_topic:=color/image', 'camera_arguments:=--fast')
+                         'camera_topic:=color/image', 'camera_arguments:=--fast', 'cameras:=top, wrist')
     assert done.returncode == 0, done.stderr
     drivers = [line for line in calls.splitlines() if line.startswith('driver')]
     assert len(drivers) == 2 and all('--fast' in driver for driver in drivers)
@@ -261,9 +261,10 @@ def test_calibrated_frames_are_published_once(launch, tmp_path):
 
 def test_a_broken_calibration_is_refused_by_entry(launch, tmp_path):
     path = tmp_path / 'calibration.yaml'
-    path.write_text('frames: [{parent: base_link, child: top_camera_link, xyz: [0, 0]}]')
-    done, _ = launch('policy.launch.py', f'calibration:={path}')
-    assert done.returncode != 0 and 'frames[0]: expected parent, child' in done.stderr
+    for frame in ('xyz: [0, 0]', 'xyz: [0, 0, 0], rpy: [0, 0, half]'):
+        path.write_text(f'frames: [{{parent: base_link, child: top_camera_link, {frame}}}]')
+        done, _ = launch('policy.launch.py', f'calibration:={path}')
+        assert done.returncode != 0 and 'frames[0]: expected parent, child' in done.stderr
 
 
 def test_the_simulated_calibration_equals_the_robot_description():
