@@ -68,6 +68,14 @@ ARGUMENTS = [
 ]
 
 
+def is_number(value):
+    """Returns whether a value is a number; YAML reads 1e-3 as a text."""
+    try:
+        return isinstance(float(value), float)
+    except (TypeError, ValueError):
+        return False
+
+
 def read_calibration(path):
     """Reads the frames of a calibration file; an error names the invalid entry."""
     if not path:
@@ -83,7 +91,7 @@ def read_calibration(path):
     for index, frame in enumerate(frames):
         vectors = isinstance(frame, dict) and all(
             isinstance(frame.get(key), list) and len(frame[key]) == 3
-            and all(isinstance(value, (int, float)) for value in frame[key]) for key in ('xyz', 'rpy'))
+            and all(map(is_number, frame[key])) for key in ('xyz', 'rpy'))
         if not vectors or not frame.get('parent') or not frame.get('child'):
             raise RuntimeError(f'{path}: frames[{index}]: expected parent, child, xyz [m] and rpy [rad] of three '
                                f'numbers each, found {frame}')

@@ -247,7 +247,7 @@ def test_a_node_that_refuses_its_parameters_ends_the_launch(launch):
 
 def test_calibrated_frames_are_published_once(launch, tmp_path):
     calibration = yaml.safe_load(CALIBRATION.read_text())
-    calibration['frames'][0]['xyz'] = [0.1, 0.2, 0.3]
+    calibration['frames'][0]['xyz'] = [0.1, '2e-1', 0.3]
     calibration['frames'].append({'parent': 'base_link', 'child': 'third_camera_link', 'xyz': [0, 0, 1],
                                   'rpy': [0, 0, 0]})
     path = tmp_path / 'calibration.yaml'
