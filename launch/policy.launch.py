@@ -4,6 +4,7 @@ On a real arm start Realman's own driver first, then this, in dry run:
     ros2 launch thinkvla policy.launch.py checkpoint:=DIR calibration:=FILE
 and with dry_run:=false once what rviz shows is right.
 """
+import math
 import os
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -69,9 +70,9 @@ ARGUMENTS = [
 
 
 def is_number(value):
-    """Returns whether a value is a number; YAML reads 1e-3 as a text."""
+    """Returns whether a value is a finite number; YAML reads 1e-3 as a text."""
     try:
-        return isinstance(float(value), float)
+        return math.isfinite(float(value))
     except (TypeError, ValueError):
         return False
 

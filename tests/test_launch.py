@@ -261,7 +261,7 @@ def test_calibrated_frames_are_published_once(launch, tmp_path):
 
 def test_a_broken_calibration_is_refused_by_entry(launch, tmp_path):
     path = tmp_path / 'calibration.yaml'
-    for frame in ('xyz: [0, 0]', 'xyz: [0, 0, 0], rpy: [0, 0, half]'):
+    for frame in ('xyz: [0, 0]', 'xyz: [0, 0, 0], rpy: [0, 0, half]', 'xyz: [0, 0, .inf], rpy: [0, 0, 0]'):
         path.write_text(f'frames: [{{parent: base_link, child: top_camera_link, {frame}}}]')
         done, _ = launch('policy.launch.py', f'calibration:={path}')
         assert done.returncode != 0 and 'frames[0]: expected parent, child' in done.stderr
