@@ -188,7 +188,7 @@ impl<'a> Messages<'a> {
             .map(|(topic, times)| {
                 let named = |e: MessageError| format!("{topic}: {e}");
                 let timeline = Timeline::new(times, self.options.clock).map_err(named)?;
-                // A chunk has the time of its observation: sources that think for long are behind others.
+                // A chunk has the time of its observation: a source whose inference takes long is behind others.
                 if !self.signals.get(topic).is_some_and(SignalReader::has_chunks) {
                     timeline.require_forward().map_err(named)?;
                 }
