@@ -25,15 +25,28 @@ pub(super) struct Mapped {
     pub(super) data: usize,
 }
 
+/// Prefix of all names where a network was saved from within PyTorch's `DataParallel` or `DistributedDataParallel`.
+const WRAPPER_PREFIX: &str = "module.";
+
 impl Mapped {
     /// Maps a safetensors file or an archive of `torch.save`.
     ///
     /// # Errors
     /// When it is missing, truncated or neither.
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
-        if pickle::is_one(path) {
-            return Self::open_pickled(path);
+        let mut opened = match pickle::is_one(path) {
+            true => Self::open_pickled(path)?,
+            false => Self::open_safe(path)?,
+        };
+        if opened.tensors.keys().all(|name| name.starts_with(WRAPPER_PREFIX)) {
+            let bare = |name: String| name.strip_prefix(WRAPPER_PREFIX).unwrap_or(&name).to_owned();
+            let tensors = opened.tensors.into_iter().map(|(name, info)| (bare(name), info));
+            opened.tensors = tensors.collect();
         }
+        Ok(opened)
+    }
+
+    fn open_safe(path: &Path) -> Result<Self, ModelError> {
         let map = files::open(path)
             .and_then(|file| sys::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
