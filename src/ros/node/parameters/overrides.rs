@@ -5,15 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
 use strsim::levenshtein;
 
 use super::arguments::partition;
 use super::error::{ParameterError, UnknownParameter};
-use super::file::{self, flatten, matches, sections_of, yaml};
+use super::file::{self, USE_SIM_TIME, flatten, matches, sections_of, yaml};
 
 /// Parameters that every node has.
-const OF_EVERY_NODE: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+const OF_EVERY_NODE: [&str; 2] = [USE_SIM_TIME, "start_type_description_service"];
 /// Prefix of parameters that rclcpp has for topics; rclrs does not read them.
 const QUALITY: &str = "qos_overrides.";
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
@@ -178,8 +177,9 @@ impl Overrides {
             None => name,
         };
         let source = format!("-p {assignment}");
-        if let Ok(list @ Value::Array(_)) = file::parse(value) {
-            file::require_value(name, &source, &list)?;
+        match file::parse(value) {
+            Ok(found) if found.is_array() || name == USE_SIM_TIME => file::require_value(name, &source, &found)?,
+            _ => (),
         }
         self.read.push(assignment.to_owned());
         self.given.push(Given {
@@ -317,13 +317,17 @@ mod tests {
     }
 
     #[test]
-    fn empty_lists_are_refused_in_files_and_arguments() {
+    fn values_at_which_rclrs_panics_are_refused_in_files_and_arguments() {
         for (yaml, argument) in [
             ("arm_node:\n  ros__parameters: {robot: []}\n", "a:=1"),
             ("{}", "robot:=[]"),
+            ("{}", "use_sim_time:=1"),
         ] {
             let error = read(yaml, &["-p", argument]).0.unwrap_err().to_string();
-            assert!(error.contains("parameter robot, given by "), "{error}");
+            assert!(
+                error.contains(", given by ") && error.contains(": expected "),
+                "{error}"
+            );
         }
         let others = "other:\n  ros__parameters: {robot: []}\n";
         assert!(read(others, &["-p", "other:robot:=[]"]).0.is_ok());
