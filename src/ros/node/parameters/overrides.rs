@@ -15,6 +15,8 @@ use super::file::{self, USE_SIM_TIME, flatten, matches, sections_of, yaml};
 const OF_EVERY_NODE: [&str; 2] = [USE_SIM_TIME, "start_type_description_service"];
 /// Prefix of parameters that rclcpp has for topics; rclrs does not read them.
 const QUALITY: &str = "qos_overrides.";
+/// Parameters of nodes of this package that resemble those of others.
+const RESEMBLING: [&str; 2] = ["instruction", "instructions"];
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
 const MISSPELT: usize = 2;
 
@@ -113,7 +115,7 @@ impl Overrides {
                 given_by: given.source.clone(),
                 nearest,
             };
-            if given.shared && levenshtein(nearest, name) > MISSPELT {
+            if given.shared && (RESEMBLING.contains(&name) || levenshtein(nearest, name) > MISSPELT) {
                 warnings.push(unknown);
             } else {
                 return Err(ParameterError::Unknown(unknown));
@@ -390,5 +392,7 @@ mod tests {
         // A file for all nodes may contain parameters that only others have.
         let warned = refused("/**:\n  ros__parameters: {checkpoint: a, use_sim_time: true}\n", &[]).unwrap();
         assert_eq!(warned.len(), 1);
+        let (of_others, _file) = given("/**:\n  ros__parameters: {instruction: a}\n", &[]);
+        assert_eq!(of_others.require_known(&["instructions"]).unwrap().len(), 1);
     }
 }
