@@ -27,6 +27,8 @@ LOG_LEVEL = DeclareLaunchArgument('log_level', default_value='info', choices=['d
 
 # Names of the arguments of all files that are loaded: a file that is included sees the arguments of the others.
 DECLARED = set()
+# What PushRosNamespace of launch_ros sets, beside the arguments.
+OF_ROS = {'ros_namespace'}
 
 
 def checked(arguments):
@@ -36,7 +38,7 @@ def checked(arguments):
     DECLARED.update(known)
 
     def refuse_misspelt(context):
-        for name in sorted(set(context.launch_configurations) - DECLARED):
+        for name in sorted(set(context.launch_configurations) - DECLARED - OF_ROS):
             for meant in difflib.get_close_matches(name, known, 1, 0.8):
                 raise RuntimeError(f'unknown launch argument {name}: expected {meant}; --show-args lists them')
 
