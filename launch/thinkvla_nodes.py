@@ -41,6 +41,8 @@ LOG_LEVEL = DeclareLaunchArgument('log_level', default_value='info', choices=['d
 
 # Names of the arguments of all files that are loaded: a file that is included sees the arguments of the others.
 DECLARED = set()
+# What PushRosNamespace of launch_ros sets in addition to the arguments.
+SET_BY_ROS = {'ros_namespace'}
 
 
 def checked(arguments):
@@ -50,7 +52,7 @@ def checked(arguments):
     DECLARED.update(known)
 
     def refuse_misspelt(context):
-        for name in sorted(set(context.launch_configurations) - DECLARED):
+        for name in sorted(set(context.launch_configurations) - DECLARED - SET_BY_ROS):
             for meant in difflib.get_close_matches(name, known, 1, 0.8):
                 raise RuntimeError(f'unknown launch argument {name}: expected {meant}; --show-args lists them')
 

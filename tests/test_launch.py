@@ -195,6 +195,13 @@ def test_every_launch_file_refuses_misspelt_arguments(launch, file, argument, me
     assert not calls
 
 
+@pytest.mark.parametrize('file', FILES)
+def test_the_namespace_of_a_group_is_no_misspelt_argument(launch, file):
+    # mini_launch refuses it as it refuses any argument that is not declared; `ros2 launch` does not.
+    done, _ = launch(file, 'ros_namespace:=/left')
+    assert 'expected namespace' not in done.stderr
+
+
 def test_a_parameter_file_reaches_every_node_that_is_started(launch, tmp_path):
     params = tmp_path / 'params.yaml'
     params.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'of_the_file': 'yes'}}}))

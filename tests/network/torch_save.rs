@@ -265,13 +265,13 @@ fn pickled_weights_may_lie_in_several_files() {
 }
 
 #[test]
-fn the_prefix_of_a_network_that_was_trained_on_several_devices_is_left_out() {
+fn the_prefixes_of_a_network_that_was_saved_within_a_wrapper_are_left_out() {
     let directory = copy(&sets().join("deep/checkpoint"));
     let safe = directory.path().join("model.safetensors");
     let before = read(directory.path()).unwrap();
     let mut tensors = of_file(&safe);
     for tensor in &mut tensors {
-        tensor.name = format!("module.{}", tensor.name);
+        tensor.name = format!("module._orig_mod.{}", tensor.name);
     }
     std::fs::write(directory.path().join("pytorch_model.bin"), save(&tensors)).unwrap();
     std::fs::remove_file(&safe).unwrap();

@@ -50,6 +50,8 @@ def test_a_parameter_file_of_other_nodes_is_told(nodes, ros, tmp_path):
     (["--ros-args", "--bogus"], "argument --bogus: expected a flag that ROS has"),
     (["--ros-args", "-p"], "argument -p: expected NAME:=VALUE after it, without spaces, found none"),
     (["--ros-args", "-p", "dry_run"], "argument -p: expected NAME:=VALUE after it, without spaces, found dry_run"),
+    (["--ros-args", "-p", "use_sim_time:=1"],
+     "parameter use_sim_time, given by -p use_sim_time:=1: expected true or false, found 1"),
     (["--ros-args", "--params-file", "/no/such.yaml"], "argument --params-file /no/such.yaml: expected a parameter file"),
 ])
 def test_what_no_node_has_is_refused(nodes, arguments, complaint):

@@ -25,8 +25,9 @@ pub(super) struct Mapped {
     pub(super) data: usize,
 }
 
-/// Prefix of all names where a network was saved from within PyTorch's `DataParallel` or `DistributedDataParallel`.
-const WRAPPER_PREFIX: &str = "module.";
+/// Prefixes of all names of networks that were saved from within PyTorch's `DataParallel`, `DistributedDataParallel` or
+/// `torch.compile`.
+const WRAPPER_PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
 
 impl Mapped {
     /// Maps a safetensors file or an archive of `torch.save`.
@@ -38,8 +39,11 @@ impl Mapped {
             true => Self::open_pickled(path)?,
             false => Self::open_safe(path)?,
         };
-        if opened.tensors.keys().all(|name| name.starts_with(WRAPPER_PREFIX)) {
-            let bare = |name: String| name.strip_prefix(WRAPPER_PREFIX).unwrap_or(&name).to_owned();
+        let wraps = |tensors: &BTreeMap<String, TensorInfo>, prefix: &str| {
+            !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix))
+        };
+        while let Some(prefix) = WRAPPER_PREFIXES.iter().find(|prefix| wraps(&opened.tensors, prefix)) {
+            let bare = |name: String| name.strip_prefix(*prefix).unwrap_or(&name).to_owned();
             let tensors = opened.tensors.into_iter().map(|(name, info)| (bare(name), info));
             opened.tensors = tensors.collect();
         }

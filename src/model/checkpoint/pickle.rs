@@ -52,8 +52,8 @@ pub fn refuse(path: &Path, reason: &str) -> ModelError {
          writes them; convert it once where you trust it: python3 -c 'import sys, torch; from safetensors.torch import \
          save_file; d = torch.load(sys.argv[1], map_location=\"cpu\", weights_only=True); d = next((d[k] for k in \
          (\"state_dict\", \"model_state_dict\", \"model\", \"module\") if k in d), d); \
-         save_file({{k.removeprefix(\"module.\"): v.detach().clone().contiguous() for k, v in d.items()}}, \
-         sys.argv[2])' {} {}",
+         save_file({{k.removeprefix(\"module.\").removeprefix(\"_orig_mod.\"): v.detach().clone().contiguous() \
+         for k, v in d.items()}}, sys.argv[2])' {} {}",
         path.display(),
         target.display()
     );

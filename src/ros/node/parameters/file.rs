@@ -14,6 +14,9 @@ const LONGEST_SHOWN: usize = 60;
 /// Key of a node's parameters in a parameter file.
 const PARAMETERS: &str = "ros__parameters";
 
+/// Parameter that rclrs declares for every node; it panics where the value is neither true nor false.
+pub(super) const USE_SIM_TIME: &str = "use_sim_time";
+
 /// Numbers that JSON does not have, as texts.
 const NOT_FINITE: [&str; 3] = [".nan", ".inf", "-.inf"];
 
@@ -72,7 +75,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Checks that a parameter can have a value: rclrs panics at an empty list, and ROS refuses the others without a name.
+/// Checks that a parameter can have a value: rclrs panics at an empty list and at [`USE_SIM_TIME`] of another type, and
+/// ROS refuses the others without a name.
 ///
 /// # Errors
 /// Names the parameter, and what gives it.
@@ -87,6 +91,7 @@ pub(super) fn require_value(name: &str, given_by: &str, value: &Value) -> Result
     };
     let items = match value {
         Value::Null => return refuse("a value", shown(value)),
+        _ if name == USE_SIM_TIME && !value.is_boolean() => return refuse("true or false", shown(value)),
         Value::Array(items) => items,
         _ => return Ok(()),
     };
@@ -247,6 +252,15 @@ mod tests {
                 "{error}"
             );
         }
+        let clock = |text: &str| require_value(USE_SIM_TIME, "here", &parse(text).unwrap()).map_err(|e| e.to_string());
+        for text in ["1", "\"true\"", "[true]"] {
+            let error = clock(text).unwrap_err();
+            assert!(
+                error.ends_with(&format!("expected true or false, found {text}")),
+                "{error}"
+            );
+        }
+        assert_eq!((clock("true"), clock("on")), (Ok(()), Ok(())));
         for text in ["[0.0, .nan]", "[a, b]", "[true]", "[1, 2]", "a[]", "1", "\"\""] {
             assert_eq!(check(text), Ok(()), "{text}");
         }

@@ -5,17 +5,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
 use strsim::levenshtein;
 
 use super::arguments::partition;
 use super::error::{ParameterError, UnknownParameter};
-use super::file::{self, flatten, matches, sections_of, yaml};
+use super::file::{self, USE_SIM_TIME, flatten, matches, sections_of, yaml};
 
 /// Parameters that every node has.
-const COMMON_PARAMETERS: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+const COMMON_PARAMETERS: [&str; 2] = [USE_SIM_TIME, "start_type_description_service"];
 /// Prefix of the parameters that rclcpp has for the quality of service of topics; rclrs does not read them.
 const QOS_OVERRIDES: &str = "qos_overrides.";
+/// Parameters of nodes of this package that resemble those of others.
+const RESEMBLING: [&str; 2] = ["instruction", "instructions"];
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
 const MISSPELT: usize = 2;
 
@@ -114,7 +115,7 @@ impl Overrides {
                 given_by: given.source.clone(),
                 nearest,
             };
-            if given.shared && levenshtein(nearest, name) > MISSPELT {
+            if given.shared && (RESEMBLING.contains(&name) || levenshtein(nearest, name) > MISSPELT) {
                 warnings.push(unknown);
             } else {
                 return Err(ParameterError::Unknown(unknown));
@@ -179,8 +180,9 @@ impl Overrides {
             None => name,
         };
         let source = format!("-p {assignment}");
-        if let Ok(list @ Value::Array(_)) = file::parse(value) {
-            file::require_value(name, &source, &list)?;
+        match file::parse(value) {
+            Ok(found) if found.is_array() || name == USE_SIM_TIME => file::require_value(name, &source, &found)?,
+            _ => (),
         }
         self.read.push(assignment.to_owned());
         self.given.push(ParameterAssignment {
@@ -318,13 +320,17 @@ mod tests {
     }
 
     #[test]
-    fn empty_lists_are_refused_in_files_and_arguments() {
+    fn values_at_which_rclrs_panics_are_refused_in_files_and_arguments() {
         for (yaml, argument) in [
             ("arm_node:\n  ros__parameters: {robot: []}\n", "a:=1"),
             ("{}", "robot:=[]"),
+            ("{}", "use_sim_time:=1"),
         ] {
             let error = read(yaml, &["-p", argument]).0.unwrap_err().to_string();
-            assert!(error.contains("parameter robot, given by "), "{error}");
+            assert!(
+                error.contains(", given by ") && error.contains(": expected "),
+                "{error}"
+            );
         }
         let others = "other:\n  ros__parameters: {robot: []}\n";
         assert!(read(others, &["-p", "other:robot:=[]"]).0.is_ok());
@@ -387,5 +393,7 @@ mod tests {
         // A file for all nodes may contain parameters that only others have.
         let warned = refused("/**:\n  ros__parameters: {checkpoint: a, use_sim_time: true}\n", &[]).unwrap();
         assert_eq!(warned.len(), 1);
+        let (of_others, _file) = given("/**:\n  ros__parameters: {instruction: a}\n", &[]);
+        assert_eq!(of_others.require_known(&["instructions"]).unwrap().len(), 1);
     }
 }
