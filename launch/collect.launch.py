@@ -16,12 +16,14 @@ from launch.substitutions import LaunchConfiguration
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATOR, OPERATORS, SIM_AND_NAMESPACE, own_node  # noqa: E402
+from thinkvla_nodes import (BOOLEAN, LOG_LEVEL, OPERATOR, OPERATORS, SIM_AND_NAMESPACE, checked, number,  # noqa: E402
+                            own_node, parameter_files, value_of)
 
 # Passed on to policy.launch.py.
 PASSED = [
     *SIM_AND_NAMESPACE,
-    DeclareLaunchArgument('params_file', default_value='', description='Parameter file laid over the shipped ones'),
+    DeclareLaunchArgument('params_file', default_value='',
+                          description='Parameter file of all nodes, laid over the shipped ones'),
     DeclareLaunchArgument('robot', default_value='',
                           description='File that describes the arm, as config/robots/rm75.yaml; empty takes that one'),
     DeclareLaunchArgument('checkpoint', default_value='',
@@ -45,7 +47,8 @@ OWN = [
                           description='contract.yaml whose robot is recorded; empty takes an RM75 with a top and a '
                                       'wrist camera of 640x480'),
     DeclareLaunchArgument('instruction', default_value='', description='What the episodes are of, in words'),
-    DeclareLaunchArgument('fps', default_value='10.0', description='Rows a second'),
+    DeclareLaunchArgument('fps', default_value='',
+                          description='Rows a second; empty takes that of the parameter file, or 10'),
     DeclareLaunchArgument('operator', default_value='none', choices=['none', *OPERATORS],
                           description='What a person drives the arm with; none starts no teleop_node'),
 ]
@@ -61,20 +64,22 @@ def included(file, arguments):
 def record(context):
     """Returns the recorder and the operator's launch file, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
-    parameters = {'dataset': argument('dataset'), 'contract': argument('contract'), 'instruction': argument('instruction'),
-                  'fps': float(argument('fps'))}
-    actions = [own_node('record_node', namespace=argument('namespace'), parameters=[parameters],
+    values = {name: argument(name) for name in ('dataset', 'contract', 'instruction') if argument(name)}
+    if argument('fps'):
+        values['fps'] = number(context, 'fps', float)
+    parameters = [*parameter_files(context, 'params_file'), *([values] if values else [])]
+    actions = [own_node('record_node', namespace=argument('namespace'), parameters=parameters,
                         arguments=['--ros-args', '--log-level', argument('log_level')])]
     if argument('operator') != 'none':
         shared = [given for given in [*PASSED, *OWN]
-                  if given.name in ('namespace', 'robot', 'log_level', 'operator')]
+                  if given.name in ('namespace', 'params_file', 'robot', 'log_level', 'operator')]
         actions.append(included('teleop.launch.py', [*shared, *OPERATOR]))
     return actions
 
 
 def generate_launch_description():
     """Returns policy.launch.py, record_node, and teleop.launch.py if there is an operator."""
-    return LaunchDescription([*PASSED, *OWN, *OPERATOR, included('policy.launch.py', PASSED),
+    return LaunchDescription([*checked([*PASSED, *OWN, *OPERATOR]), included('policy.launch.py', PASSED),
                               OpaqueFunction(function=record)])

@@ -9,12 +9,11 @@ import sys
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import LOG_LEVEL, own_node  # noqa: E402
+from thinkvla_nodes import LOG_LEVEL, checked, own_node, parameter_files, value_of  # noqa: E402
 
 SHARE = os.path.dirname(HERE)
 
@@ -34,11 +33,9 @@ ARGUMENTS = [
 def fine_tune(context):
     """Returns the node, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
-    files = [os.path.join(SHARE, 'config', 'nodes', 'finetune.yaml')]
-    if argument('params_file'):
-        files.append(argument('params_file'))
+    files = [os.path.join(SHARE, 'config', 'nodes', 'finetune.yaml'), *parameter_files(context, 'params_file')]
     given = {name: argument(name) for name in ('runs', 'template') if argument(name)}
     return [own_node('finetune_node', namespace=argument('namespace'), parameters=[*files, *([given] if given else [])],
                      arguments=['--ros-args', '--log-level', argument('log_level')])]
@@ -46,4 +43,4 @@ def fine_tune(context):
 
 def generate_launch_description():
     """Returns finetune_node."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=fine_tune)])
+    return LaunchDescription([*checked(ARGUMENTS), OpaqueFunction(function=fine_tune)])

@@ -4,7 +4,7 @@ On a real arm start Realman's own driver first, then this, in dry run:
     ros2 launch thinkvla policy.launch.py checkpoint:=DIR calibration:=FILE
 and with dry_run:=false once what rviz shows is right.
 """
-import difflib
+import math
 import os
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -12,13 +12,13 @@ import xml.etree.ElementTree as ElementTree
 import yaml
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import BOOLEAN, LOG_LEVEL, SIM_AND_NAMESPACE, installed, own_node  # noqa: E402
+from thinkvla_nodes import (BOOLEAN, LOG_LEVEL, SIM_AND_NAMESPACE, checked, installed, number, own_node,  # noqa: E402
+                            parameter_files, value_of)
 
 SHARE = os.path.dirname(HERE)
 
@@ -69,6 +69,14 @@ ARGUMENTS = [
 ]
 
 
+def is_number(value):
+    """Returns whether a value is a finite number; YAML reads 1e-3 as a text."""
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
 def read_calibration(path):
     """Reads the frames of a calibration file; an error names the invalid entry."""
     if not path:
@@ -77,12 +85,14 @@ def read_calibration(path):
         raise RuntimeError(f'calibration:={path}: expected a calibration file, found none '
                            '(see config/robots/sim_cameras.yaml)')
     with open(path, encoding='utf-8') as file:
-        frames = (yaml.safe_load(file) or {}).get('frames')
+        described = yaml.safe_load(file)
+    frames = described.get('frames') if isinstance(described, dict) else None
     if not isinstance(frames, list):
         raise RuntimeError(f'{path}: expected a list called frames (see config/robots/sim_cameras.yaml)')
     for index, frame in enumerate(frames):
         vectors = isinstance(frame, dict) and all(
-            isinstance(frame.get(key), list) and len(frame[key]) == 3 for key in ('xyz', 'rpy'))
+            isinstance(frame.get(key), list) and len(frame[key]) == 3
+            and all(map(is_number, frame[key])) for key in ('xyz', 'rpy'))
         if not vectors or not frame.get('parent') or not frame.get('child'):
             raise RuntimeError(f'{path}: frames[{index}]: expected parent, child, xyz [m] and rpy [rad] of three '
                                f'numbers each, found {frame}')
@@ -112,35 +122,27 @@ def calibrated(urdf_path, frames):
     return ElementTree.tostring(robot, encoding='unicode'), missing
 
 
-def refuse_misspelt(context):
-    """Refuses unknown arguments that resemble a known one, because `ros2 launch` ignores arguments that no file
-    declares."""
-    known = {argument.name for argument in ARGUMENTS}
-    for name in set(getattr(context, 'launch_configurations', ())) - known:
-        for meant in difflib.get_close_matches(name, known, 1, 0.8):
-            raise RuntimeError(f'unknown launch argument {name}: expected {meant}; --show-args lists them')
-
-
 def bring_up(context):
     """Returns the nodes, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
-    refuse_misspelt(context)
     sim = argument('sim') == 'true'
     dry_run = not sim if argument('dry_run') == 'auto' else argument('dry_run') == 'true'
     # The simulator renders as fast as the machine allows; the node's own limits are for real cameras.
     policy_files = [os.path.join(SHARE, 'config', 'nodes', 'policy_sim.yaml')] if sim else []
-    files = [argument('params_file')] if argument('params_file') else []
+    files = parameter_files(context, 'params_file')
     robot = {'robot': argument('robot')} if argument('robot') else {}
     common = {'namespace': argument('namespace'), 'output': 'screen'}
     ros_arguments = ['--ros-args', '--log-level', argument('log_level')]
-    clock = {'use_sim_time': argument('use_sim_time') == 'true'}
+    use_sim_time = argument('use_sim_time') == 'true'
+    # The simulator gives the time only if the argument says so; elsewhere a parameter file may say it as well.
+    clock = [{'use_sim_time': use_sim_time}] if sim or use_sim_time else []
 
     def ours(executable, *parameters, shipped=(), time=clock):
         enclave = ['--enclave', f"{argument('enclaves').rstrip('/')}/{executable}"] if argument('enclaves') else []
         return own_node(executable, namespace=argument('namespace'), arguments=[*ros_arguments, *enclave],
-                        parameters=[*shipped, *files, time, *parameters])
+                        parameters=[*shipped, *files, *time, *parameters])
 
     def optional(package, executable, reason, **kwargs):
         if installed(package):
@@ -152,9 +154,9 @@ def bring_up(context):
     if sim:
         # The node that publishes /clock cannot take its time from it.
         actions.append(ours('sim_node', {
-            'task': argument('task'), 'variation': int(argument('variation')), 'seed': int(argument('seed')),
-            'expert': argument('expert') == 'true', 'publish_clock': clock['use_sim_time']},
-            time={'use_sim_time': False}))
+            'task': argument('task'), 'variation': int(argument('variation')), 'seed': number(context, 'seed', int),
+            'expert': argument('expert') == 'true', 'publish_clock': use_sim_time},
+            time=[{'use_sim_time': False}]))
     # In a simulation the arm node accepts no driver but sim_node, whatever else is in the graph.
     driver = {'driver_node': 'sim_node'} if sim else {}
     actions.append(ours('arm_node', {'dry_run': dry_run, **robot, **driver}))
@@ -168,7 +170,7 @@ def bring_up(context):
     frames = read_calibration(argument('calibration'))
     description, missing = calibrated(argument('urdf'), frames)
     actions.append(optional('robot_state_publisher', 'robot_state_publisher', 'no robot model in tf and rviz',
-                            parameters=[{'robot_description': description}, clock]))
+                            parameters=[{'robot_description': description}, *clock]))
     for frame in missing:
         pose = [str(float(value)) for value in [*frame['xyz'], *frame['rpy']]]
         options = [part for key, value in zip(('x', 'y', 'z', 'roll', 'pitch', 'yaw'), pose)
@@ -178,13 +180,14 @@ def bring_up(context):
                                 arguments=[*options, '--frame-id', frame['parent'],
                                            '--child-frame-id', frame['child']]))
 
+    cameras = [camera.strip() for camera in argument('cameras').split(',') if camera.strip()]
     if argument('camera_package') and not sim:
-        driver_files = [argument('camera_params_file')] if argument('camera_params_file') else []
-        for camera in filter(None, argument('cameras').split(',')):
+        driver_files = parameter_files(context, 'camera_params_file')
+        for camera in cameras:
             topic, info = argument('camera_topic'), argument('camera_info_topic')
             actions.append(optional(
                 argument('camera_package'), argument('camera_executable'), f'no driver for camera {camera}',
-                name=f'{camera}_camera', parameters=[*driver_files, clock],
+                name=f'{camera}_camera', parameters=[*driver_files, *clock],
                 arguments=argument('camera_arguments').split(),
                 remappings=[(topic, f'{camera}/image_raw'), (f'{topic}/compressed', f'{camera}/image_raw/compressed'),
                             (info, f'{camera}/camera_info')]))
@@ -192,13 +195,13 @@ def bring_up(context):
     if argument('rviz') == 'true':
         # The rviz file has absolute topic names; in a namespace they are remapped.
         shown = ('robot_description', 'planned_path_markers', 'workspace_markers',
-                 *(f'{camera}/image_raw' for camera in argument('cameras').split(',') if camera))
+                 *(f'{camera}/image_raw' for camera in cameras))
         actions.append(optional('rviz2', 'rviz2', 'nothing to look at',
-                                arguments=['-d', os.path.join(SHARE, 'rviz', 'policy.rviz')], parameters=[clock],
+                                arguments=['-d', os.path.join(SHARE, 'rviz', 'policy.rviz')], parameters=clock,
                                 remappings=[(f'/{name}', name) for name in shown]))
     return actions
 
 
 def generate_launch_description():
     """Returns the arguments and the nodes."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])
+    return LaunchDescription([*checked(ARGUMENTS), OpaqueFunction(function=bring_up)])

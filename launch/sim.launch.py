@@ -10,7 +10,7 @@ from launch.substitutions import LaunchConfiguration
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import BOOLEAN, LOG_LEVEL  # noqa: E402
+from thinkvla_nodes import BOOLEAN, LOG_LEVEL, checked  # noqa: E402
 
 ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='sim',
@@ -42,4 +42,4 @@ def generate_launch_description():
     include = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(os.path.join(HERE, 'policy.launch.py')),
         launch_arguments={**passed, 'sim': 'true'}.items())
-    return LaunchDescription([*ARGUMENTS, include])
+    return LaunchDescription([*checked(ARGUMENTS), include])

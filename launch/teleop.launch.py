@@ -8,13 +8,13 @@ import sys
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # ROS loads launch files by their paths and does not look for modules beside them.
 sys.path.append(HERE)
-from thinkvla_nodes import LOG_LEVEL, OPERATOR, OPERATORS, installed, own_node  # noqa: E402
+from thinkvla_nodes import (LOG_LEVEL, OPERATOR, OPERATORS, checked, installed, own_node, parameter_files,  # noqa: E402
+                            value_of)
 
 JOY, SPACENAV = ('joy', 'joy_node'), ('spacenav', 'spacenav_node')
 # Leader arms and trackers come with drivers of their own; the joystick is their deadman.
@@ -22,6 +22,8 @@ DRIVERS = {'gamepad': JOY, 'spacemouse': SPACENAV, 'leader': JOY, 'vr': JOY}
 
 ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
+    DeclareLaunchArgument('params_file', default_value='',
+                          description='ROS parameter file; arguments of this launch have priority over it'),
     DeclareLaunchArgument('operator', default_value='keyboard', choices=OPERATORS,
                           description='What the operator holds, with the mapping of that name in config/teleop'),
     *OPERATOR,
@@ -34,7 +36,7 @@ ARGUMENTS = [
 def bring_up(context):
     """Returns the nodes, with all arguments resolved."""
     def argument(name):
-        return LaunchConfiguration(name).perform(context)
+        return value_of(context, name)
 
     operator = argument('operator')
     common = {'namespace': argument('namespace'), 'arguments': ['--ros-args', '--log-level', argument('log_level')]}
@@ -45,8 +47,8 @@ def bring_up(context):
     if instructions:
         # ROS has no empty list parameters; an empty list is expressed by leaving the parameter out.
         parameters['instructions'] = instructions
-    actions = [own_node('teleop_node', parameters=[parameters], prefix=argument('terminal') if operator == 'keyboard' else '',
-                        **common)]
+    actions = [own_node('teleop_node', parameters=[*parameter_files(context, 'params_file'), parameters],
+                        prefix=argument('terminal') if operator == 'keyboard' else '', **common)]
     if argument('driver') == 'true' and operator in DRIVERS:
         package, executable = DRIVERS[operator]
         if installed(package):
@@ -58,4 +60,4 @@ def bring_up(context):
 
 def generate_launch_description():
     """Returns the arguments and the nodes."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])
+    return LaunchDescription([*checked(ARGUMENTS), OpaqueFunction(function=bring_up)])

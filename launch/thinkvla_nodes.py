@@ -1,8 +1,9 @@
 """Shared parts of the launch files of this package: nodes that end with their launch, and common arguments."""
+import difflib
 import os
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
@@ -36,6 +37,51 @@ OPERATOR = [
 ]
 LOG_LEVEL = DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
                                   description='Least severe messages shown')
+
+
+# Names of the arguments of all files that are loaded: a file that is included sees the arguments of the others.
+DECLARED = set()
+# What PushRosNamespace of launch_ros sets in addition to the arguments.
+SET_BY_ROS = {'ros_namespace'}
+
+
+def checked(arguments):
+    """Returns the declarations of a launch file's arguments, and a check of those that are given: `ros2 launch` ignores
+    arguments that no file declares, so unknown ones that resemble a known one are refused."""
+    known = {argument.name for argument in arguments}
+    DECLARED.update(known)
+
+    def refuse_misspelt(context):
+        for name in sorted(set(context.launch_configurations) - DECLARED - SET_BY_ROS):
+            for meant in difflib.get_close_matches(name, known, 1, 0.8):
+                raise RuntimeError(f'unknown launch argument {name}: expected {meant}; --show-args lists them')
+
+    return [*arguments, OpaqueFunction(function=refuse_misspelt)]
+
+
+def value_of(context, name):
+    """Returns the value of an argument. Shells do not expand `~/` after `:=`, so it is done here."""
+    value = LaunchConfiguration(name).perform(context)
+    return os.path.expanduser(value) if value.startswith('~/') else value
+
+
+def parameter_files(context, name):
+    """Returns the parameter file that an argument names, in a list that is empty without one. `ros2 launch` would start
+    the nodes without a file that does not exist."""
+    path = value_of(context, name)
+    if path and not os.path.isfile(path):
+        raise RuntimeError(f'{name}:={path}: expected a parameter file, found none; correct the path')
+    return [path] if path else []
+
+
+def number(context, name, kind):
+    """Returns the number that an argument gives; `kind` is int or float."""
+    value = value_of(context, name)
+    try:
+        return kind(value)
+    except ValueError:
+        expected = 'a whole number' if kind is int else 'a number'
+        raise RuntimeError(f'{name}:={value}: expected {expected}') from None
 
 
 def installed(package):

@@ -87,3 +87,25 @@ def test_riddles_in_doc_comments_are_refused(text, tmp_path):
     checked = subprocess.run([sys.executable, str(ROOT / 'tools' / 'check' / 'prose.py'), str(source)],
                              capture_output=True, text=True)
     assert checked.returncode == 1 and 'source.rs:1' in checked.stdout
+
+
+def distance(a, b):
+    """Levenshtein distance."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1]
+
+
+def test_parameters_that_resemble_those_of_other_nodes_are_known():
+    # In a file for all nodes a name within 2 of one of a node's own is taken for a misspelling.
+    parameters = (ROOT / 'docs' / 'ros_interface.md').read_text().partition('## Parameters')[2]
+    of_nodes = {section.split()[0]: set(re.findall(r'^\| `(\w+)` \|', section, re.M))
+                for section in parameters.split('\n### ')[1:]}
+    resembling = {name for node, own in of_nodes.items() for other in of_nodes.values() for name in other - own
+                  if any(distance(name, known) <= 2 for known in own)}
+    source = (ROOT / 'src' / 'ros' / 'node' / 'parameters' / 'overrides.rs').read_text()
+    listed = re.search(r'RESEMBLING: .* = \[(.*)\];', source).group(1)
+    assert len(of_nodes) == 6 and resembling == set(re.findall(r'"(\w+)"', listed))

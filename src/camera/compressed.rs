@@ -37,6 +37,15 @@ pub enum DecodeError {
         /// Format found.
         found: String,
     },
+    /// A Bayer mosaic was compressed as if it were a grey image.
+    #[error(
+        "compressed image format: expected colours or grey, found a Bayer mosaic, {found:?}: choose rgb8 in the camera \
+         driver, or run debayer_node of image_proc and name its image_color/compressed"
+    )]
+    Mosaic {
+        /// Format found.
+        found: String,
+    },
     /// The data lacks the start or end marker of its compression.
     #[error("compressed image: expected a whole {compression:?} file of {length} bytes, but {problem}")]
     NotWhole {
@@ -77,18 +86,22 @@ impl Compression {
     /// Parses the format string as ROS writes it: `jpeg`, `png` or `rgb8; jpeg compressed bgr8`.
     ///
     /// # Errors
-    /// When it names neither; `compressedDepth` is refused because its data has a header of its own.
+    /// When it names neither; `compressedDepth` is refused because its data has a header of its own. When what was
+    /// compressed is a Bayer mosaic.
     pub fn parse(format: &str) -> Result<Self, DecodeError> {
-        let after_encoding = format.split_once(';').map_or(format, |(_, rest)| rest);
+        let (encoding, after_encoding) = format.split_once(';').unwrap_or(("", format));
         let mut words = after_encoding.split_whitespace();
         let name = words.next().unwrap_or("").to_ascii_lowercase();
+        // The encoding of what was compressed; it is left out where nothing was converted.
+        let compressed = words.clone().next_back().filter(|word| *word != "compressed");
+        let is_mosaic = compressed.unwrap_or(encoding).starts_with("bayer_");
         let is_depth = words.any(|word| word.eq_ignore_ascii_case("compressedDepth"));
+        let found = || format.chars().take(64).collect();
         match name.as_str() {
+            "jpeg" | "jpg" | "png" if !is_depth && is_mosaic => Err(DecodeError::Mosaic { found: found() }),
             "jpeg" | "jpg" if !is_depth => Ok(Self::Jpeg),
             "png" if !is_depth => Ok(Self::Png),
-            _ => Err(DecodeError::Format {
-                found: format.chars().take(64).collect(),
-            }),
+            _ => Err(DecodeError::Format { found: found() }),
         }
     }
 }

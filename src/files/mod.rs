@@ -112,7 +112,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 /// Opens a regular file and returns it with its length (bytes); `at_most` is inserted into the error.
 fn open_regular(path: &Path, at_most: &str) -> Result<(File, u64)> {
     // Opening can start a device, so the kind is checked before; and after, in case the file was replaced meanwhile.
-    require_regular(&std::fs::metadata(path)?, at_most)?;
+    let named = std::fs::metadata(path).map_err(|error| explain_link(path, error))?;
+    require_regular(&named, at_most)?;
     let file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
@@ -120,6 +121,22 @@ fn open_regular(path: &Path, at_most: &str) -> Result<(File, u64)> {
     let found = file.metadata()?;
     require_regular(&found, at_most)?;
     Ok((file, found.len()))
+}
+
+/// Says that a link leads nowhere, as in the folder of a download cache that was copied without what its links lead to.
+fn explain_link(path: &Path, error: Error) -> Error {
+    match std::fs::read_link(path) {
+        Ok(target) if error.kind() == ErrorKind::NotFound => {
+            let target = target.to_string_lossy();
+            let advice = match target.contains(".git/annex/") {
+                true => "fetch it with `git annex get`",
+                false => "copy its folder with `cp -rL`",
+            };
+            let problem = format!("it is a link to {target}, which is not there; {advice}");
+            Error::new(ErrorKind::NotFound, problem)
+        }
+        _ => error,
+    }
 }
 
 fn require_regular(found: &Metadata, at_most: &str) -> Result<()> {
@@ -204,7 +221,13 @@ mod tests {
         std::os::unix::fs::symlink(&b, &a).unwrap();
         assert!(read(&a, 10).is_err());
         std::fs::remove_file(&a).unwrap();
-        assert_eq!(read(&b, 10).unwrap_err().kind(), ErrorKind::NotFound);
+        let error = read(&b, 10).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let said = format!("it is a link to {}, which is not there", a.display());
+        assert!(error.to_string().contains(&said), "{error}");
+        assert!(!read(&a, 10).unwrap_err().to_string().contains("link"));
+        std::os::unix::fs::symlink("../.git/annex/objects/0", &a).unwrap();
+        assert!(open(&a).unwrap_err().to_string().contains("`git annex get`"));
     }
 
     #[test]

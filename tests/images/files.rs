@@ -77,6 +77,27 @@ fn other_formats_are_refused_by_name() {
 }
 
 #[test]
+fn compressed_mosaics_are_refused_and_those_that_were_converted_are_read() {
+    for format in [
+        "bayer_rggb8; jpeg compressed bayer_rggb8",
+        "bayer_rggb8; jpeg compressed ",
+        "bayer_gbrg8; jpeg",
+    ] {
+        let error = decoded(format, RAMP_GREY_JPEG).unwrap_err().to_string();
+        assert!(
+            error.contains("Bayer mosaic") && error.contains(&format!("{format:?}")),
+            "{error}"
+        );
+    }
+    for format in [
+        "bayer_rggb8; jpeg compressed mono8",
+        "bayer_rggb8; jpeg compressed bgr8",
+    ] {
+        assert!(decoded(format, RAMP_GREY_JPEG).is_ok(), "{format}");
+    }
+}
+
+#[test]
 fn every_truncation_is_an_error() {
     for data in [RAMP_JPEG, RAMP_PROGRESSIVE, RAMP_GREY_JPEG] {
         (0..data.len()).for_each(|len| assert!(decoded("jpeg", &data[..len]).is_err(), "jpeg cut to {len}"));

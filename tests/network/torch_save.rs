@@ -242,6 +242,48 @@ fn a_hugging_face_directory_may_have_pickled_weights() {
 }
 
 #[test]
+fn pickled_weights_may_lie_in_several_files() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let at = |name: &str| directory.path().join(name);
+    let before = read(directory.path()).unwrap();
+    let mut tensors = of_file(&at("model.safetensors"));
+    let others = tensors.split_off(tensors.len() / 2);
+    let mut listed = serde_json::Map::new();
+    for (name, tensors) in [("pytorch_model-1.bin", &tensors), ("pytorch_model-2.bin", &others)] {
+        std::fs::write(at(name), save(tensors)).unwrap();
+        listed.extend(tensors.iter().map(|tensor| (tensor.name.clone(), name.into())));
+    }
+    let index = serde_json::json!({"metadata": {}, "weight_map": listed});
+    std::fs::write(at("pytorch_model.bin.index.json"), index.to_string()).unwrap();
+    std::fs::remove_file(at("model.safetensors")).unwrap();
+    let after = read(directory.path()).unwrap();
+    assert_eq!(after.files.path(), at("pytorch_model-1.bin"));
+    require_same_tensors(&before, &after);
+    std::fs::remove_file(at("pytorch_model-2.bin")).unwrap();
+    let error = read(directory.path()).unwrap_err();
+    assert!(error.contains("pytorch_model-2.bin"), "{error}");
+}
+
+#[test]
+fn the_prefixes_of_a_network_that_was_saved_within_a_wrapper_are_left_out() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let safe = directory.path().join("model.safetensors");
+    let before = read(directory.path()).unwrap();
+    let mut tensors = of_file(&safe);
+    for tensor in &mut tensors {
+        tensor.name = format!("module._orig_mod.{}", tensor.name);
+    }
+    std::fs::write(directory.path().join("pytorch_model.bin"), save(&tensors)).unwrap();
+    std::fs::remove_file(&safe).unwrap();
+    require_same_tensors(&before, &read(directory.path()).unwrap());
+    // Names that differ are not touched.
+    tensors[0].name = tensors[0].name.replace("module.", "");
+    std::fs::write(directory.path().join("pytorch_model.bin"), save(&tensors)).unwrap();
+    let some = read(directory.path()).unwrap();
+    assert!(some.files.keys().any(|key| key.starts_with("module.")));
+}
+
+#[test]
 fn a_pickle_that_is_not_plain_is_refused_with_the_way_to_convert_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("steps_10_pytorch_model.pt");
@@ -251,7 +293,12 @@ fn a_pickle_that_is_not_plain_is_refused_with_the_way_to_convert_it() {
         std::fs::write(&path, bytes).unwrap();
         let files = WeightFiles::of_files(std::slice::from_ref(&path), Naming::StarVla);
         let error = files.unwrap_err().to_string();
-        for expected in ["never read", "weights_only=True", "steps_10_model.safetensors"] {
+        for expected in [
+            "never read",
+            "weights_only=True",
+            "\"state_dict\"",
+            "steps_10_model.safetensors",
+        ] {
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -50,6 +50,8 @@ def test_a_parameter_file_of_other_nodes_is_told(nodes, ros, tmp_path):
     (["--ros-args", "--bogus"], "argument --bogus: expected a flag that ROS has"),
     (["--ros-args", "-p"], "argument -p: expected NAME:=VALUE after it, without spaces, found none"),
     (["--ros-args", "-p", "dry_run"], "argument -p: expected NAME:=VALUE after it, without spaces, found dry_run"),
+    (["--ros-args", "-p", "use_sim_time:=1"],
+     "parameter use_sim_time, given by -p use_sim_time:=1: expected true or false, found 1"),
     (["--ros-args", "--params-file", "/no/such.yaml"], "argument --params-file /no/such.yaml: expected a parameter file"),
 ])
 def test_what_no_node_has_is_refused(nodes, arguments, complaint):
@@ -58,13 +60,28 @@ def test_what_no_node_has_is_refused(nodes, arguments, complaint):
     assert complaint in process.output()
 
 
-@pytest.mark.parametrize("text", ["arm_node: [", "arm_node:\n  ros__parameters: {dry_run: true, dry_run: false}"])
+@pytest.mark.parametrize("text", ["arm_node: [", "arm_node:\n  ros__parameters: {dry_run: true, dry_run: false}",
+                                  "arm_node:\n  ros_parameters: {dry_run: true}", "dry_run: true"])
 def test_a_parameter_file_that_cannot_be_read_is_refused_by_name(nodes, tmp_path, text):
     file = tmp_path / "params.yaml"
     file.write_text(text)
     process = given(nodes, "--params-file", file)
     assert process.wait() == REFUSED
     assert f"parameter file {file}" in process.output()
+
+
+def test_an_empty_list_is_refused_by_name(nodes, tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("/**:\n  ros__parameters: {instructions: []}")
+    process = nodes.start("teleop_node", arguments=["--ros-args", "--params-file", file])
+    assert process.wait() == REFUSED
+    assert f"parameter instructions, given by {file}: expected values in the list, found none" in process.output()
+
+
+def test_what_only_ros_refuses_ends_the_launch_too(nodes):
+    process = given(nodes, "-r", "no spaces:=here")
+    assert process.wait() == REFUSED
+    assert "ROS 2 refused" in process.output()
 
 
 @pytest.mark.parametrize("name", ["sim_node", "teleop_node", "policy_node", "record_node", "finetune_node"])

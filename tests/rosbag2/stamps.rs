@@ -44,3 +44,26 @@ fn topics_of_different_clocks_are_named_and_can_be_taken_by_the_times_of_recordi
     import.options.clock = StampClock::Header;
     require_scene(&import.of(&scene(|_, row| [row as u64 * PERIOD, at(row)[1]])).unwrap());
 }
+
+#[test]
+fn a_clock_that_goes_back_is_named_with_its_topic_and_leaves_nothing() {
+    let mut import = Import::new();
+    // The simulation starts again in the middle: both passes have the same times, at least in their headers.
+    let again = |topic: &str, row: usize| match topic {
+        "/joint_states" => [START + (row % 6) as u64 * 3 * PERIOD, at(row)[1]],
+        _ => at(row),
+    };
+    let error = import.refusal(&scene(again));
+    assert!(
+        error.contains("/joint_states: ") && error.contains("message 7 is 1.5 s before an earlier one"),
+        "{error}"
+    );
+    assert!(!import.path("dataset").exists());
+    import.options.clock = StampClock::Log;
+    require_scene(&import.of(&scene(again)).unwrap());
+    // Messages that overtake each other are put in order.
+    import.options.clock = StampClock::Header;
+    let mut swapped = scene(|_, row| at(row));
+    swapped.swap(9, 12);
+    require_scene(&import.of(&swapped).unwrap());
+}

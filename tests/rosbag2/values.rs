@@ -72,6 +72,32 @@ fn joints_are_chosen_by_name_in_any_order() {
 }
 
 #[test]
+fn columns_have_names_that_a_dataset_can_have() {
+    for name in ["timestamp", "task_index", "left/state"] {
+        let mut import = Import::new();
+        import.options.vectors[0] = source(name, "/joint_states", &[]);
+        let error = import.refusal(&stamped());
+        assert!(error.contains(&format!("column {name}: expected a name")), "{error}");
+        assert!(!import.path("dataset").exists());
+    }
+    let mut import = Import::new();
+    import.options.cameras[0].name = "observation.images.top".into();
+    let dataset = import.of(&stamped()).unwrap();
+    assert!(dataset.info().features.contains_key("observation.images.top"));
+}
+
+#[test]
+fn where_a_topic_is_missing_those_that_are_there_are_named() {
+    let mut import = Import::new();
+    import.options.vectors[0] = source("observation.state", "/left/joint_states", &[]);
+    let error = import.refusal(&stamped());
+    assert!(
+        error.contains(r#"on ["/left/joint_states"], found none; other topics with messages: /joint_states;"#),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_joint_that_falls_silent_is_named_and_does_not_shorten_the_episode() {
     let mut import = Import::new();
     let error = import.refusal(&alternating(|row| row < 2));

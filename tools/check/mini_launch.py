@@ -46,6 +46,11 @@ class Context:
         self.processes, self.names, self.scratch = [], set(), tempfile.mkdtemp(prefix='mini_launch_')
         self.ending, self.failed = threading.Event(), threading.Event()
 
+    @property
+    def launch_configurations(self):
+        """The arguments by the name that they have in `launch`."""
+        return self.arguments
+
     def child(self, arguments):
         """Returns the same launch with the arguments of an included file."""
         other = object.__new__(Context)

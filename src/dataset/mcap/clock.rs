@@ -85,6 +85,26 @@ impl Timeline {
         })
     }
 
+    /// Checks that no message is much earlier than one before it: rows would mix two passes over the same time.
+    ///
+    /// # Errors
+    /// Names the first such message.
+    pub fn require_forward(&self) -> Result<(), MessageError> {
+        let mut latest = 0_u64;
+        for (message, time) in self.times.iter().enumerate() {
+            let Some(time) = *time else { continue };
+            let back_s = latest.max(time).abs_diff(time) as f64 * 1e-9;
+            if back_s > ONE_CLOCK_S {
+                return Err(MessageError::Back {
+                    number: message + 1,
+                    by: format!("{back_s:.1} s"),
+                });
+            }
+            latest = latest.max(time);
+        }
+        Ok(())
+    }
+
     /// First and last time (ns).
     fn span(&self) -> Option<(u64, u64)> {
         let times = || self.times.iter().flatten();
@@ -221,6 +241,15 @@ mod tests {
         assert_eq!(Timeline::new(&same, StampClock::Header), Err(MessageError::Standing(3)));
         assert!(Timeline::new(&same, StampClock::Log).is_err());
         assert!(Timeline::new(&same[..1], StampClock::Header).is_ok());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_refused_and_messages_that_overtake_each_other_are_not() {
+        assert_eq!(topic(&[0, 60 * S, 0]).require_forward(), Ok(()));
+        assert_eq!(topic(&[9 * S, 8 * S + S / 10, 10 * S]).require_forward(), Ok(()));
+        let back = topic(&[8 * S, 9 * S, 5 * S, 6 * S]).require_forward().unwrap_err();
+        let said = back.to_string();
+        assert!(said.contains("message 3 is 4.0 s before an earlier one"), "{said}");
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::contract::Contract;
 use crate::dataset::DatasetWriter;
 use crate::dataset::feature::Feature;
 use crate::dataset::frame::ImageMode;
-use crate::dataset::info::{INFO, Info};
-use crate::dataset::schema::{CameraSchema, DatasetSchema, ValueGroup, VectorSchema};
+use crate::dataset::info::{DEFAULTS, INFO, Info};
+use crate::dataset::schema::{CameraSchema, DatasetSchema, PICTURES, ValueGroup, VectorSchema};
 use crate::dataset::storage::Disk;
 use crate::dataset::writer::own_contract;
 
@@ -79,6 +79,12 @@ pub struct ImportReport {
 /// does not fit the dataset. Episodes imported before it are kept, and the error names the recording.
 pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) -> Result<ImportReport, BagError> {
     let mut options = options.clone();
+    for camera in &mut options.cameras {
+        // Cameras may be called by their columns, as numbers are.
+        if let Some(name) = camera.name.strip_prefix(PICTURES) {
+            camera.name = name.to_owned();
+        }
+    }
     options.vectors.sort_by(|a, b| a.name.cmp(&b.name));
     options.cameras.sort_by(|a, b| a.name.cmp(&b.name));
     require_columns(&options)?;
@@ -152,7 +158,7 @@ fn save(episode: &Episode<'_>, files: &[PathBuf], writer: &mut DatasetWriter) ->
     Ok(writer.save(&notes)?.frames)
 }
 
-/// Checks that there is a column of numbers, and that each column is named once.
+/// Checks that there is a column of numbers, and that each column is named once and by a name that LeRobot allows.
 fn require_columns(options: &ImportOptions) -> Result<(), BagError> {
     let all = options.vectors.iter().chain(&options.cameras);
     let mut names: Vec<_> = all.map(|source| source.name.as_str()).collect();
@@ -161,7 +167,14 @@ fn require_columns(options: &ImportOptions) -> Result<(), BagError> {
         let problem = format!("columns {names:?}: expected at least one of numbers, each named once");
         return Err(BagError::Request(problem));
     }
-    Ok(())
+    let own = DEFAULTS.map(|(name, _)| name);
+    match names.iter().find(|name| name.contains('/') || own.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(BagError::Request(format!(
+            "column {name}: expected a name without a slash that is none of a dataset's own, {}",
+            own.join(", ")
+        ))),
+    }
 }
 
 fn require_one_topic_a_camera(options: &ImportOptions) -> Result<(), BagError> {

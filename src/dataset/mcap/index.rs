@@ -1,6 +1,6 @@
 //! First pass over a recording: the messages of the requested topics, and their times.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::bag::{self, BagMessage};
@@ -12,6 +12,9 @@ use super::signals::{Signal, SignalReader, Track};
 use super::streams::{picture, picture_times};
 use super::{BagError, MessageError};
 use crate::camera::rgb::RgbImage;
+
+/// Most topics that are named where one is missing.
+const MOST_NAMED: usize = 20;
 
 /// Content of a recording on the requested topics.
 pub(super) struct Indexed {
@@ -105,6 +108,8 @@ struct Messages<'a> {
     pictures: BTreeMap<String, Vec<Times>>,
     sizes: BTreeMap<String, (u32, u32)>,
     task: Option<String>,
+    /// Topics that are not read.
+    others: BTreeSet<String>,
 }
 
 impl<'a> Messages<'a> {
@@ -115,6 +120,7 @@ impl<'a> Messages<'a> {
             pictures: wanted(&options.cameras),
             sizes: BTreeMap::new(),
             task: None,
+            others: BTreeSet::new(),
         }
     }
 
@@ -124,6 +130,9 @@ impl<'a> Messages<'a> {
         let signal = self.signals.get_mut(message.topic);
         let images = self.pictures.get_mut(message.topic);
         if !tells_task && signal.is_none() && images.is_none() {
+            if !self.others.contains(message.topic) {
+                self.others.insert(message.topic.to_owned());
+            }
             return Ok(());
         }
         let data = message.data()?;
@@ -160,18 +169,29 @@ impl<'a> Messages<'a> {
         if empty.is_empty() {
             return Ok(());
         }
+        let others = self.others.iter().map(String::as_str).take(MOST_NAMED);
+        let mut others: Vec<_> = others.collect();
+        if others.is_empty() {
+            others.push("none");
+        }
         Err(format!(
-            "expected messages on {empty:?}, found none; see `ros2 bag info`"
+            "expected messages on {empty:?}, found none; other topics with messages: {}; see `ros2 bag info`",
+            others.join(", ")
         ))
     }
 
-    /// Chooses the times of each topic's messages.
+    /// Chooses the times of each topic's messages, and checks that they go on.
     fn timelines(&self) -> Result<BTreeMap<String, Timeline>, String> {
         let signals = self.signals.iter().map(|(topic, signal)| (topic, &signal.times));
         let times = signals.chain(&self.pictures);
         times
             .map(|(topic, times)| {
-                let timeline = Timeline::new(times, self.options.clock).map_err(|e| format!("{topic}: {e}"))?;
+                let named = |e: MessageError| format!("{topic}: {e}");
+                let timeline = Timeline::new(times, self.options.clock).map_err(named)?;
+                // A chunk has the time of its observation: a source whose inference takes long is behind others.
+                if !self.signals.get(topic).is_some_and(SignalReader::has_chunks) {
+                    timeline.require_forward().map_err(named)?;
+                }
                 Ok((topic.clone(), timeline))
             })
             .collect()
@@ -182,7 +202,8 @@ impl Indexed {
     /// Reads the messages of the topics in `options`.
     ///
     /// # Errors
-    /// When a message cannot be read, a topic has no messages or no usable times, or there is no instruction.
+    /// When a message cannot be read, a topic has no messages, no usable times or times that go back, or there is no
+    /// instruction.
     pub fn read(path: &Path, files: &[PathBuf], options: &ImportOptions) -> Result<Self, BagError> {
         let content = |problem: String| BagError::content(path, problem);
         let mut messages = Messages::new(options);

@@ -78,4 +78,15 @@ pub enum MessageError {
     /// All messages of the topic have one time; their number.
     #[error("expected times that go on, found {0} messages of the same time")]
     Standing(usize),
+    /// The times of the topic go back, as when a clock is set or a simulation starts again.
+    #[error(
+        "expected times that go on, but message {number} is {by} before an earlier one; cut the recording there, or \
+         import by the other times (--clock log, or --clock header)"
+    )]
+    Back {
+        /// Number of the message among those of its topic, from 1.
+        number: usize,
+        /// How far it is back, with the unit.
+        by: String,
+    },
 }

@@ -66,6 +66,11 @@ impl SignalReader {
         Ok(())
     }
 
+    /// Reports whether the messages are action chunks.
+    pub fn has_chunks(&self) -> bool {
+        !self.chunks.is_empty()
+    }
+
     fn others(&self, found: &[String]) -> MessageError {
         MessageError::OtherValues {
             expected: self.names.clone(),

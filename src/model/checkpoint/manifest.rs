@@ -1,5 +1,6 @@
 //! Description of a checkpoint directory in any of the three layouts.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,8 +10,8 @@ use tokenizers::Tokenizer;
 
 use super::coverage::Coverage;
 use super::processor::ImageBounds;
-use super::weights::{CheckpointPart, INDEX, TensorSelection, WeightFiles, Weights};
-use super::{CheckpointOptions, Placement, WEIGHTS, huggingface, ours, starvla};
+use super::weights::{CheckpointPart, TensorSelection, WeightFiles, Weights};
+use super::{CheckpointOptions, Placement, huggingface, ours, shards, starvla};
 use crate::contract::{Contract, DimensionStatistics};
 use crate::files;
 use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVlaConfig};
@@ -45,8 +46,9 @@ impl Format {
     /// Detects the layout of a directory, or of the run a weights file belongs to.
     ///
     /// # Errors
-    /// When it is none of these layouts.
+    /// When it is none of these layouts, or only a part of a checkpoint.
     pub fn of(path: &Path) -> Result<Self, ModelError> {
+        refuse_part(path)?;
         if path.is_file() || starvla::is_run(path) {
             return Ok(Self::Starvla);
         }
@@ -60,11 +62,35 @@ impl Format {
     }
 }
 
+/// Refuses a file of a checkpoint that is read as a whole, and a folder of a StarVLA run.
+fn refuse_part(path: &Path) -> Result<(), ModelError> {
+    let above = path.parent().unwrap_or(Path::new(""));
+    let is_folder_of_run = || {
+        let named = ["checkpoints", "final_model"].map(OsStr::new);
+        path.file_name().is_some_and(|name| named.contains(&name)) && starvla::is_run(above)
+    };
+    let is_part = match path.is_file() {
+        true => above.join(FILE_NAME).exists() && !starvla::is_run(&starvla::run_directory(path)),
+        false => !path.join(FILE_NAME).exists() && is_folder_of_run(),
+    };
+    if !is_part {
+        return Ok(());
+    }
+    let whole = match above.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => above,
+    };
+    let whole = whole.display();
+    Err(ModelError::read(
+        path,
+        format!("expected a whole checkpoint, found a part of one; name its directory, {whole}"),
+    ))
+}
+
 /// Refuses a directory of PEFT, which holds what was learned beside the weights of a base, but not those.
 fn refuse_adapter(directory: &Path) -> Result<(), ModelError> {
     let description = directory.join(ADAPTER);
-    let has_weights = [WEIGHTS, INDEX].iter().any(|name| directory.join(name).exists());
-    if has_weights || !description.exists() {
+    if shards::has_weights(directory) || !description.exists() {
         return Ok(());
     }
     Err(ModelError::read(

@@ -25,15 +25,32 @@ pub(super) struct Mapped {
     pub(super) data: usize,
 }
 
+/// Prefixes of all names of networks that were saved from within PyTorch's `DataParallel`, `DistributedDataParallel` or
+/// `torch.compile`.
+const WRAPPER_PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
+
 impl Mapped {
     /// Maps a safetensors file or an archive of `torch.save`.
     ///
     /// # Errors
     /// When it is missing, truncated or neither.
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
-        if pickle::is_one(path) {
-            return Self::open_pickled(path);
+        let mut opened = match pickle::is_one(path) {
+            true => Self::open_pickled(path)?,
+            false => Self::open_safe(path)?,
+        };
+        let wraps = |tensors: &BTreeMap<String, TensorInfo>, prefix: &str| {
+            !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix))
+        };
+        while let Some(prefix) = WRAPPER_PREFIXES.iter().find(|prefix| wraps(&opened.tensors, prefix)) {
+            let bare = |name: String| name.strip_prefix(*prefix).unwrap_or(&name).to_owned();
+            let tensors = opened.tensors.into_iter().map(|(name, info)| (bare(name), info));
+            opened.tensors = tensors.collect();
         }
+        Ok(opened)
+    }
+
+    fn open_safe(path: &Path) -> Result<Self, ModelError> {
         let map = files::open(path)
             .and_then(|file| sys::map(&file))
             .map_err(|e| ModelError::read(path, e))?;

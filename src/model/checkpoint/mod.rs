@@ -14,6 +14,7 @@ mod ours;
 mod pickle;
 mod processor;
 pub mod recording;
+mod shards;
 mod starvla;
 pub mod statistics;
 mod template;

@@ -6,23 +6,18 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::files;
 use crate::model::config::Precision;
 use crate::model::error::ModelError;
-use crate::model::json;
 use crate::model::layers::parameters::{Parameter, ParameterSource, Role};
 use crate::model::layers::sys;
 
+use super::WEIGHTS;
 use super::fit::{TensorProblem, fitting};
 use super::mapped::Mapped;
-use super::{WEIGHTS, pickle};
-
-/// File name of the index that assigns tensors to files.
-pub const INDEX: &str = "model.safetensors.index.json";
+use super::shards::Shards;
 
 /// Key of the embedding.
 pub const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
@@ -91,49 +86,17 @@ pub struct StoredTensor<'a> {
 }
 
 impl WeightFiles {
-    /// Maps `model.safetensors` of a directory, or the files its index names.
+    /// Maps `model.safetensors` or `pytorch_model.bin` of a directory, or the files that the index of either names.
     ///
     /// # Errors
-    /// When a file is missing, truncated or not safetensors, or the index does not match the files.
+    /// When a file is missing, truncated or of another kind, or the index does not match the files.
     pub fn of_directory(directory: &Path, naming: Naming) -> Result<Self, ModelError> {
-        let (single, index) = (directory.join(WEIGHTS), directory.join(INDEX));
-        if single.exists() || !index.exists() {
-            let mut pickled = pickle::of_directory(directory);
-            return match (single.exists(), pickled.pop()) {
-                (false, Some(last)) if !directory.join(pickle::HUGGING_FACE_PICKLE).exists() => {
-                    Err(pickle::refuse(&last, "its name is that of a pickle"))
-                }
-                (false, Some(_)) => Self::of_files(&[directory.join(pickle::HUGGING_FACE_PICKLE)], naming),
-                _ => Self::of_files(&[single], naming),
-            };
-        }
-        /// Field of the index that is read.
-        #[derive(Deserialize)]
-        struct Index {
-            weight_map: BTreeMap<String, String>,
-        }
-        let listed: Index = json::read(&index, files::TABLE)?;
-        let names: BTreeSet<_> = listed.weight_map.values().cloned().collect();
-        if let Some(outside) = names
-            .iter()
-            .find(|name| Path::new(name).file_name() != Some(name.as_ref()))
-        {
-            return Err(ModelError::read(
-                &index,
-                format!("expected names of files beside it, found {outside:?}"),
-            ));
-        }
-        let paths: Vec<_> = names.iter().map(|name| directory.join(name)).collect();
-        let files = Self::of_files(&paths, naming)?;
-        for (tensor, name) in &listed.weight_map {
-            let held = files.places.get(tensor).and_then(|at| files.files.get(*at));
-            if held.is_none_or(|file| !file.path.ends_with(name)) {
-                return Err(ModelError::read(
-                    &index,
-                    format!("it says that {name} holds {tensor}, which it does not; fetch both again"),
-                ));
-            }
-        }
+        let shards = Shards::find(directory)?;
+        let files = Self::of_files(&shards.paths, naming)?;
+        shards.require(|tensor| {
+            let file = files.files.get(*files.places.get(tensor)?)?;
+            Some(file.path.as_path())
+        })?;
         Ok(files)
     }
 

@@ -51,10 +51,11 @@ pub fn take_precedence() {
 
 /// Runs a node: calls `start`, spins until a signal, and shuts down.
 ///
-/// Exits with [`REFUSED`] when `start` returns an error, or there is an argument that is not for ROS or that ROS does not know.
+/// Exits with [`REFUSED`] when `start` returns an error, when there is an argument that is not for ROS or that ROS does not
+/// know, and when ROS refuses an argument or a value.
 ///
 /// # Errors
-/// When ROS, threads or signal handlers cannot be initialised.
+/// When threads or signal handlers cannot be initialised, or the node's executor fails.
 pub fn run<N, E: std::fmt::Display>(
     name: &str,
     start: impl FnOnce(&Runtime) -> Result<N, E>,
@@ -76,7 +77,7 @@ pub fn run_to_code<N, E: std::fmt::Display>(
         exit(REFUSED);
     }
     let runtime = match Runtime::start(name) {
-        Err(RuntimeError::Arguments(problem)) => {
+        Err(problem @ (RuntimeError::Arguments(_) | RuntimeError::Ros(_))) => {
             eprintln!("{name}: {problem}");
             exit(REFUSED);
         }

@@ -30,6 +30,45 @@ fn shards_must_be_what_the_index_says() {
 }
 
 #[test]
+fn missing_weights_are_reported_whatever_lies_beside_them() {
+    let directory = copy(&sets().join("every_layer/checkpoint"));
+    std::fs::remove_file(directory.path().join("model.safetensors.index.json")).unwrap();
+    refused(directory.path(), "index.json: expected the index of model-0000");
+    let ours = checkpoint(1);
+    std::fs::remove_file(ours.path().join("model.safetensors")).unwrap();
+    // As in the cache of Hugging Face's hub.
+    std::os::unix::fs::symlink("../../blobs/0", ours.path().join("model.safetensors")).unwrap();
+    refused(
+        ours.path(),
+        "model.safetensors: it is a link to ../../blobs/0, which is not there",
+    );
+    std::fs::remove_file(ours.path().join("model.safetensors")).unwrap();
+    for name in ["optimizer.pt", "rng_state_0.pth", "training_args.bin"] {
+        std::fs::write(ours.path().join(name), b"\x80\x02}.").unwrap();
+    }
+    refused(ours.path(), "model.safetensors: expected weights, found neither");
+}
+
+#[test]
+fn a_part_of_a_checkpoint_is_refused_with_the_name_of_the_whole() {
+    let ours = checkpoint(1);
+    let whole = format!("name its directory, {};", ours.path().display());
+    for file in ["model.safetensors", "config.json"] {
+        refused(&ours.path().join(file), &whole);
+    }
+    let directory = copy(&sets().join("starvla"));
+    let run = directory.path().join("run");
+    let weights = run.join("checkpoints/steps_1000_model.safetensors");
+    refused(
+        &run.join("checkpoints"),
+        &format!("name its directory, {};", run.display()),
+    );
+    // Files beside the weights do not make them another checkpoint.
+    std::fs::write(run.join("checkpoints/config.json"), "{}").unwrap();
+    read(&weights).unwrap();
+}
+
+#[test]
 fn pickles_are_refused_with_the_way_to_convert_them() {
     let directory = copy(&sets().join("starvla"));
     let run = directory.path().join("run");

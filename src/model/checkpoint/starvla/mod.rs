@@ -125,7 +125,7 @@ fn action_part(
 }
 
 /// Returns the run directory of a weights file, two levels above it.
-fn run_directory(weights: &Path) -> PathBuf {
+pub(super) fn run_directory(weights: &Path) -> PathBuf {
     let mut above = weights.ancestors().skip(2);
     above.next().map(Path::to_owned).unwrap_or_default()
 }

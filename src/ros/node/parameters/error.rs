@@ -25,6 +25,18 @@ pub enum ParameterError {
         /// Expected type, with an example.
         kind: &'static str,
     },
+    /// Value that no parameter can have.
+    #[error("parameter {name}, given by {given_by}: expected {expected}, found {found}")]
+    Value {
+        /// Name of the parameter.
+        name: String,
+        /// File or argument that gives it.
+        given_by: String,
+        /// Description of values that can be given.
+        expected: &'static str,
+        /// Value that was given.
+        found: String,
+    },
     /// Name that no parameter of the node has.
     #[error("{0}; correct it in the parameter file or launch argument")]
     Unknown(UnknownParameter),

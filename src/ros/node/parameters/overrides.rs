@@ -9,10 +9,14 @@ use strsim::levenshtein;
 
 use super::arguments::partition;
 use super::error::{ParameterError, UnknownParameter};
-use super::file::{self, flatten, matches, sections_of, yaml};
+use super::file::{self, USE_SIM_TIME, flatten, matches, sections_of, yaml};
 
 /// Parameters that every node has.
-const COMMON_PARAMETERS: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+const COMMON_PARAMETERS: [&str; 2] = [USE_SIM_TIME, "start_type_description_service"];
+/// Prefix of the parameters that rclcpp has for the quality of service of topics; rclrs does not read them.
+const QOS_OVERRIDES: &str = "qos_overrides.";
+/// Parameters of nodes of this package that resemble those of others.
+const RESEMBLING: [&str; 2] = ["instruction", "instructions"];
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
 const MISSPELT: usize = 2;
 
@@ -47,7 +51,7 @@ impl Overrides {
     /// not exist are left to ROS, which refuses them.
     ///
     /// # Errors
-    /// Names a parameter file that exists and cannot be read.
+    /// Names a parameter file that exists and cannot be read, or a value that no parameter can have.
     pub fn read(
         arguments: impl IntoIterator<Item = String>,
         name: &str,
@@ -62,10 +66,16 @@ impl Overrides {
         for (flag, value) in ros {
             match flag {
                 "--params-file" => all.read_file(value, &node)?,
-                "-p" | "--param" => all.read_assignment(value, &node),
+                "-p" | "--param" => all.read_assignment(value, &node)?,
                 _ => (),
             }
         }
+        let of_topics = all.given.iter().filter(|given| given.name.starts_with(QOS_OVERRIDES));
+        let notes = of_topics.map(|ParameterAssignment { name, source, .. }| {
+            format!("parameter {name}, given by {source}: this node's quality of service is fixed; it is not used")
+        });
+        let notes: Vec<_> = notes.collect();
+        all.notes.extend(notes);
         all.arguments = arguments;
         Ok(all)
     }
@@ -95,7 +105,7 @@ impl Overrides {
         let mut warnings = Vec::new();
         for given in &self.given {
             let name = given.name.as_str();
-            if known.contains(&name) || COMMON_PARAMETERS.contains(&name) || name.starts_with("qos_overrides.") {
+            if known.contains(&name) || COMMON_PARAMETERS.contains(&name) || name.starts_with(QOS_OVERRIDES) {
                 continue;
             }
             let nearest = known.iter().min_by_key(|known| levenshtein(known, name));
@@ -105,7 +115,7 @@ impl Overrides {
                 given_by: given.source.clone(),
                 nearest,
             };
-            if given.shared && levenshtein(nearest, name) > MISSPELT {
+            if given.shared && (RESEMBLING.contains(&name) || levenshtein(nearest, name) > MISSPELT) {
                 warnings.push(unknown);
             } else {
                 return Err(ParameterError::Unknown(unknown));
@@ -123,6 +133,8 @@ impl Overrides {
         self.read.push(path.to_owned());
         let mut sections = Vec::new();
         sections_of("", &file, &mut sections);
+        // The node's name has priority over a pattern.
+        sections.sort_by_key(|(pattern, _)| !pattern.contains('*'));
         let before = self.given.len();
         for (pattern, parameters) in &sections {
             if !matches(pattern, node) {
@@ -131,6 +143,9 @@ impl Overrides {
             let honoured = pattern == "/**" || pattern == node;
             let mut named = Vec::new();
             flatten("", parameters, &mut named);
+            named
+                .iter()
+                .try_for_each(|(name, value)| file::require_value(name, path, value))?;
             self.given
                 .extend(named.into_iter().map(|(name, value)| ParameterAssignment {
                     name,
@@ -150,9 +165,9 @@ impl Overrides {
         Ok(())
     }
 
-    fn read_assignment(&mut self, assignment: &str, node: &str) {
+    fn read_assignment(&mut self, assignment: &str, node: &str) -> Result<(), ParameterError> {
         let Some((name, value)) = assignment.split_once(":=") else {
-            return;
+            return Ok(());
         };
         let name = match name.split_once(':') {
             Some((of, name)) if node.strip_prefix('/') == Some(of) => name,
@@ -160,18 +175,24 @@ impl Overrides {
                 let note =
                     format!("-p {assignment}: expected a parameter of {node}, found one of {of}; it is not used");
                 self.notes.push(note);
-                return;
+                return Ok(());
             }
             None => name,
         };
+        let source = format!("-p {assignment}");
+        match file::parse(value) {
+            Ok(found) if found.is_array() || name == USE_SIM_TIME => file::require_value(name, &source, &found)?,
+            _ => (),
+        }
         self.read.push(assignment.to_owned());
         self.given.push(ParameterAssignment {
             name: name.to_owned(),
-            source: format!("-p {assignment}"),
+            source,
             shared: false,
             value: value.to_owned(),
             honoured: true,
         });
+        Ok(())
     }
 }
 
@@ -197,19 +218,18 @@ fn without(arguments: &[String], values: &[String]) -> Vec<String> {
     kept
 }
 
-/// Full name of the node after the remapping rules.
+/// Full name of the node after the remapping rules, of which the first that applies counts, as in rcl.
 fn full_name(ros: &[(&str, &str)], name: &str, namespace: &str) -> String {
-    let (mut name, mut namespace) = (name, namespace);
-    for (flag, rule) in ros {
-        let Some((from, to)) = rule.split_once(":=").filter(|_| ["-r", "--remap"].contains(flag)) else {
-            continue;
-        };
-        match from.rsplit(':').next() {
-            Some("__node" | "__name") => name = to,
-            Some("__ns") => namespace = to,
-            _ => (),
-        }
-    }
+    let rules = ros.iter().filter(|(flag, _)| ["-r", "--remap"].contains(flag));
+    let replaced = |node: &str, wanted: &[&str]| {
+        rules.clone().find_map(|(_, rule)| {
+            let (from, to) = rule.split_once(":=")?;
+            let (of, from) = from.split_once(':').unwrap_or((node, from));
+            (of == node && wanted.contains(&from)).then_some(to)
+        })
+    };
+    let name = replaced(name, &["__node", "__name"]).unwrap_or(name);
+    let namespace = replaced(name, &["__ns"]).unwrap_or(namespace);
     format!("/{}/{name}", namespace.trim_matches('/')).replace("//", "/")
 }
 
@@ -284,12 +304,36 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_the_node_has_priority_over_a_pattern() {
+        let yaml = "left:\n  arm_node:\n    ros__parameters: {command_rate_hz: 50.0}\n\
+                    left/**:\n  ros__parameters: {command_rate_hz: 200.0}\n";
+        assert_eq!(rates(yaml, &["-r", "__ns:=/left"]), ["200.0", "50.0"]);
+    }
+
+    #[test]
     fn files_that_are_there_and_cannot_be_read_are_refused() {
         for yaml in ["arm_node:\n  ros__parameters: {robot: a, robot: b}\n", "arm_node: [\n"] {
             let (overrides, file) = read(yaml, &[]);
             let error = overrides.unwrap_err().to_string();
             assert!(error.contains(&file.path().display().to_string()), "{error}");
         }
+    }
+
+    #[test]
+    fn values_at_which_rclrs_panics_are_refused_in_files_and_arguments() {
+        for (yaml, argument) in [
+            ("arm_node:\n  ros__parameters: {robot: []}\n", "a:=1"),
+            ("{}", "robot:=[]"),
+            ("{}", "use_sim_time:=1"),
+        ] {
+            let error = read(yaml, &["-p", argument]).0.unwrap_err().to_string();
+            assert!(
+                error.contains(", given by ") && error.contains(": expected "),
+                "{error}"
+            );
+        }
+        let others = "other:\n  ros__parameters: {robot: []}\n";
+        assert!(read(others, &["-p", "other:robot:=[]"]).0.is_ok());
     }
 
     #[test]
@@ -311,6 +355,10 @@ mod tests {
         let yaml = "left:\n  pilot:\n    ros__parameters: {command_rate_hz: 50.0}\n";
         assert_eq!(rates(yaml, &["-r", "__ns:=/left", "-r", "__node:=pilot"]), ["50.0"]);
         assert_eq!(rates(yaml, &[]), Vec::<String>::new());
+        // The first rule counts, and rules of other nodes do not.
+        let rules = ["-r", "other:__ns:=/right", "-r", "arm_node:__node:=pilot"];
+        let more = ["-r", "__ns:=/left", "-r", "__ns:=/right"];
+        assert_eq!(rates(yaml, &[rules, more].concat()), ["50.0"]);
         let (overrides, _file) = given(yaml, &[]);
         let [note] = overrides.notes.as_slice() else {
             panic!("{:?}", overrides.notes)
@@ -339,8 +387,13 @@ mod tests {
             refused("{}", &["-p", "other:camera_slop:=1.0", "-p", "dry_run:=true"]),
             Ok(vec![])
         );
+        let (of_topics, _file) = given("{}", &["-p", "qos_overrides./tf.publisher.depth:=5"]);
+        assert!(of_topics.require_known(&KNOWN).unwrap().is_empty());
+        assert!(of_topics.notes.concat().contains("quality of service is fixed"));
         // A file for all nodes may contain parameters that only others have.
         let warned = refused("/**:\n  ros__parameters: {checkpoint: a, use_sim_time: true}\n", &[]).unwrap();
         assert_eq!(warned.len(), 1);
+        let (of_others, _file) = given("/**:\n  ros__parameters: {instruction: a}\n", &[]);
+        assert_eq!(of_others.require_known(&["instructions"]).unwrap().len(), 1);
     }
 }
