@@ -7,14 +7,12 @@ use super::encoded_images::EncodedImageReader;
 use super::error::DatasetError;
 use super::feature::Dtype;
 use super::reader::{At, Dataset, video_path};
+use super::times::TOLERANCE_S;
 use super::video::VideoReader;
 use crate::camera::rgb::RgbImage;
 
 /// Maximum number of video files that are kept open.
 const REMEMBERED: usize = 64;
-
-/// Largest distance between a row and its video frame that LeRobot allows (s).
-const TOLERANCE_S: f64 = 1e-4;
 
 /// Reader of decoded images; each thread needs its own.
 pub struct DecodedImageReader<'a> {
@@ -97,7 +95,7 @@ fn read_video(
         std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
         std::collections::hash_map::Entry::Vacant(entry) => entry.insert(VideoReader::open(&path).map_err(failed)?),
     };
-    let seconds = from_s + at.frame as f64 / info.fps;
+    let seconds = from_s + dataset.time(at)?;
     let index = reader.index_at(seconds).map_err(failed)?;
     let own = reader
         .time_of(index)

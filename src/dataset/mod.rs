@@ -36,6 +36,7 @@ pub mod schema;
 pub mod statistics;
 pub mod storage;
 pub mod tasks;
+mod times;
 pub mod verify;
 pub mod video;
 pub mod writer;

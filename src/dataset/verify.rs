@@ -16,10 +16,8 @@ use super::instruction::require_plain;
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::reader::{At, Dataset, data_path};
+use super::times::is_due;
 use crate::camera::rgb::RgbImage;
-
-/// Largest difference between a row's time and its place that LeRobot allows (s).
-const TOLERANCE_S: f64 = 1e-4;
 
 /// Depth of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,10 +241,10 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
         values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + names.len(),
         ..RowRange::ALL
     };
-    let mut first = 0;
+    let (mut first, mut begin_s) = (0, 0.0);
     for batch in table.read(&names, part)? {
         let batch = batch?;
-        check_places(&batch, path, info.fps, &mut expected)?;
+        check_places(&batch, path, info.fps, &mut begin_s, &mut expected)?;
         for name in &vectors {
             let dim = info.features.get(*name).map_or(0, Feature::len);
             let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
@@ -264,11 +262,13 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
     Ok(())
 }
 
-/// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones.
+/// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones, and
+/// `begin_s` is the time of the first row of the episode (s), which need not be 0.
 fn check_places(
     batch: &RecordBatch,
     path: &Path,
     fps: f64,
+    begin_s: &mut f64,
     expected: &mut impl Iterator<Item = (usize, usize, usize)>,
 ) -> Result<(), DatasetError> {
     let column = |problem: ColumnError| DatasetError::content(path, problem);
@@ -282,9 +282,11 @@ fn check_places(
             let problem = format!("expected frame, episode and row {should:?}, found {found:?}");
             return Err(DatasetError::content(path, problem));
         }
-        let due = frame as f64 / fps;
-        // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
-        if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
+        if frame == 0 {
+            *begin_s = time;
+        }
+        let due = *begin_s + frame as f64 / fps;
+        if !is_due(time, due) {
             let problem = format!("frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s");
             return Err(DatasetError::content(path, problem));
         }

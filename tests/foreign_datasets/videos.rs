@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::Float64Array;
+use arrow_array::{Float32Array, Float64Array};
 use serde_json::json;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::decoded_images::DecodedImageReader;
 use thinkvla::dataset::{At, Dataset};
 
-use super::foreign::{EPISODES, Foreign, describe, exchange, extend, whole};
+use super::foreign::{DATA, EPISODES, Foreign, describe, exchange, extend, whole};
 use super::{command_line, made, pointer};
 
 const CAMERA: &str = "observation.images.top";
@@ -82,6 +82,18 @@ fn assert_sound(root: &Path, firsts: [usize; 2]) {
 fn rows_have_the_frames_of_their_own_times() {
     let (_folder, root) = with_late_video();
     assert_sound(&root, [0, 5]);
+}
+
+#[test]
+fn rows_that_begin_late_have_the_frames_of_their_times() {
+    let (_folder, root) = with_video("x264_lerobot.mp4", [0.0, 2.0]);
+    // The beginnings of both episodes were cut off, and their times and the video were left as they were.
+    let times = [1.0, 0.5]
+        .into_iter()
+        .flat_map(|begin| (0..5).map(move |frame| begin + frame as f32 / 10.0));
+    let times = Arc::new(Float32Array::from_iter_values(times));
+    exchange(&root.join(DATA), &[("timestamp", Some(times))]);
+    assert_sound(&root, [10, 25]);
 }
 
 #[test]
