@@ -67,6 +67,14 @@ impl Statistics {
             .all(|list| list.len() == dim && list.iter().all(|value| value.is_finite()))
     }
 
+    /// Drops the values after the first `count`, which are channels of images.
+    pub fn keep_channels(&mut self, count: usize) {
+        let moments = [&mut self.min, &mut self.max, &mut self.mean, &mut self.std];
+        for list in moments.into_iter().chain(&mut self.quantiles) {
+            list.truncate(count);
+        }
+    }
+
     /// Returns the statistics that are known with their names, without the count.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &[f64])> {
         let moments = [

@@ -179,11 +179,11 @@ fn first_bad_video(
             if let Err(problem) = reader.read(At { episode, frame }, &mut images) {
                 return Ok(Some((episode, problem)));
             }
-            let found = images.first().map(|image| (image.width(), image.height()));
-            if found != feature.size() {
+            let found = images.first().map_or((0, 0), |image| (image.width(), image.height()));
+            if !feature.has_size(found) {
                 let problem = format!(
                     "{name}, row {frame} of episode {episode}: expected {}",
-                    another_size(feature, found.unwrap_or_default())
+                    another_size(feature, found)
                 );
                 return Ok(Some((episode, DatasetError::content(dataset.root(), problem))));
             }
@@ -307,9 +307,9 @@ fn check_pictures(
         let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(decoded));
         read.map_err(|problem| DatasetError::content(path, format!("{name}: {problem}")))?;
         let found = (decoded.width(), decoded.height());
-        if Some(found) != feature.size() {
+        if !feature.has_size(found) {
             let hint = match feature.size() == Some((found.1, found.0)) {
-                true => "; pictures are as large as they are seen, turned as their EXIF data says",
+                true => "; a shape has the height before the width, of pictures that are turned as their EXIF data say",
                 false => "",
             };
             let problem = format!("{name}: expected {}{hint}", another_size(feature, found));
