@@ -55,7 +55,7 @@ fn quantiles_that_are_missing_are_counted_and_not_invented() {
 #[test]
 fn a_description_may_say_less_or_say_it_otherwise() {
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 11] = [
         ("no total of tasks", |info| {
             drop(info.as_object_mut().unwrap().remove("total_tasks"))
         }),
@@ -82,6 +82,11 @@ fn a_description_may_say_less_or_say_it_otherwise() {
             info["total_frames"] = json!(10.0);
             info["chunks_size"] = json!(1000.0);
         }),
+        ("a version without its letter", |info| {
+            info["codebase_version"] = json!("3.0")
+        }),
+        ("several robots", |info| info["robot_type"] = json!(["rm75", "rm65"])),
+        ("no robot", |info| info["robot_type"] = Value::Null),
         ("splits that are null", |info| info["splits"] = Value::Null),
         ("splits that are lists", |info| {
             info["splits"] = json!({"train": [0, 1]})

@@ -124,6 +124,18 @@ fn rows_are_read_backwards_through_open_groups_of_pictures() {
 }
 
 #[test]
+fn videos_are_where_lerobot_writes_them_if_nothing_else_is_said() {
+    let (_folder, root) = with_late_video();
+    for path in [None, Some(serde_json::Value::Null)] {
+        describe(&root, |info| match path {
+            Some(path) => info["video_path"] = path,
+            None => drop(info.as_object_mut().unwrap().remove("video_path")),
+        });
+        assert_sound(&root, [0, 5]);
+    }
+}
+
+#[test]
 fn rows_between_two_frames_are_named() {
     let (_folder, root) = with_late_video();
     let column = format!("videos/{CAMERA}/from_timestamp");
