@@ -1,6 +1,7 @@
 //! Description of a dataset, `meta/info.json`, and the paths of its files.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use serde::de::{DeserializeOwned, Error as _};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 use super::episodes;
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
+use super::folder::no_dataset;
 use super::names::Names;
 use super::storage::{Storage, commit};
 use crate::files::{self, json};
@@ -199,7 +201,12 @@ impl Info {
     /// When the file is missing, is not JSON of this kind, or has impossible values.
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(INFO);
-        let mut info: Self = read_json(&path, files::CONFIGURATION)?;
+        let mut info: Self = read_json(&path, files::CONFIGURATION).map_err(|error| match error {
+            DatasetError::Io { ref source, .. } if is_absent(source) && root.exists() && !path.is_symlink() => {
+                no_dataset(root)
+            }
+            other => other,
+        })?;
         let (data, videos) = match info.codebase_version {
             Version::V3 => (DATA, VIDEOS),
             Version::V21 | Version::V20 => (DATA_V2, VIDEOS_V2),
@@ -272,6 +279,11 @@ impl Info {
         let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
         all.filter(|(_, feature)| feature.is_picture())
     }
+}
+
+/// Returns whether an error says that there is no such file.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Reads a JSON file of at most `limit` bytes.

@@ -20,6 +20,7 @@ pub mod episode_stats;
 pub mod episodes;
 pub mod error;
 pub mod feature;
+mod folder;
 pub mod frame;
 pub mod info;
 pub mod instruction;

@@ -58,6 +58,45 @@ fn files_that_are_something_else_are_called_by_their_names() {
 }
 
 #[test]
+fn folders_that_are_something_else_are_called_by_their_names() {
+    for (file, name) in [
+        ("meta_data/info.json", "LeRobot before v2.0"),
+        ("info.json", "name the folder that holds it"),
+        ("state.json", "save_to_disk"),
+        ("dataset_info.json", "TensorFlow (RLDS)"),
+        (".zgroup", "a Zarr store"),
+        ("metadata.yaml", "`thinkvla dataset import`"),
+        ("config.json", "a checkpoint"),
+        ("meta/tasks.parquet", "a part of a dataset"),
+        ("notes.txt", "name the folder that holds meta"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "{}").unwrap();
+        let said = Dataset::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            said.contains("found no meta/info.json") && said.contains(name),
+            "{file}: {said}"
+        );
+    }
+    // The cache of Hugging Face, and a file.
+    let (folder, root) = made(&Foreign::default());
+    let inner = folder.path().join("hub/datasets--a--b/snapshots/1f2e");
+    std::fs::create_dir_all(inner.parent().unwrap()).unwrap();
+    std::fs::rename(&root, &inner).unwrap();
+    let said = Dataset::open(&folder.path().join("hub")).unwrap_err().to_string();
+    assert!(said.contains(inner.to_str().unwrap()), "{said}");
+    let said = Dataset::open(&inner.join("meta/tasks.parquet"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("expected the folder of a dataset, found a file"),
+        "{said}"
+    );
+}
+
+#[test]
 fn pictures_of_other_formats_are_called_by_their_names() {
     let (_folder, root) = with_pictures();
     let camera = sample_dataset::CAMERAS[0];
