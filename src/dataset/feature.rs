@@ -12,8 +12,10 @@ pub enum Dtype {
     /// 16-bit floating-point numbers, which are read as 32-bit ones.
     Float16,
     /// 32-bit floating-point numbers.
+    #[serde(alias = "float")]
     Float32,
     /// 64-bit floating-point numbers.
+    #[serde(alias = "double")]
     Float64,
     /// 64-bit integers.
     Int64,
@@ -27,14 +29,12 @@ pub enum Dtype {
 }
 
 /// Types besides those of [`Dtype`] that LeRobot's columns can have: the types of Hugging Face's datasets.
-const OTHERS: [&str; 21] = [
+const OTHERS: [&str; 19] = [
     "audio",
     "binary",
     "bool",
     "date32",
     "date64",
-    "double",
-    "float",
     "int16",
     "int32",
     "int8",

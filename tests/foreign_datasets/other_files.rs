@@ -1,5 +1,9 @@
 //! Tests of files that are something else, and of files that systems leave in folders.
 
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryArray, StringArray, StructArray};
 use thinkvla::dataset::Dataset;
 
 use super::foreign::{DATA, EPISODES, Foreign, exchange, read};
@@ -94,6 +98,27 @@ fn folders_that_are_something_else_are_called_by_their_names() {
         said.contains("expected the folder of a dataset, found a file"),
         "{said}"
     );
+}
+
+#[test]
+fn pictures_of_which_rows_have_only_paths_are_refused_with_what_to_do() {
+    let (_folder, root) = with_pictures();
+    let camera = sample_dataset::CAMERAS[0];
+    let path = root.join("data/chunk-000/file-000.parquet");
+    let rows = read(&path);
+    let paths = StringArray::from_iter_values((0..rows.num_rows()).map(|row| format!("images/{row}.png")));
+    let bytes = BinaryArray::from(vec![None::<&[u8]>; rows.num_rows()]);
+    let fields = rows.column_by_name(camera).unwrap().as_struct().fields().clone();
+    let columns: Vec<ArrayRef> = vec![Arc::new(bytes), Arc::new(paths.clone())];
+    let pictures: ArrayRef = Arc::new(StructArray::try_new(fields, columns, None).unwrap());
+    for column in [pictures, Arc::new(paths)] {
+        exchange(&path, &[(camera, Some(column))]);
+        let said = problems(&root).join("\n");
+        assert!(
+            said.contains(camera) && said.contains("perhaps only a path; write the pictures into the rows"),
+            "{said}"
+        );
+    }
 }
 
 #[test]
