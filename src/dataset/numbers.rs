@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 
 use super::episodes::Episode;
 use super::error::DatasetError;
-use super::info::Info;
+use super::info::{INFO, Info};
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::reader::data_path;
@@ -37,8 +37,17 @@ impl ColumnNumbers {
     /// Reads the numbers of the episodes.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or has other rows than the metadata describes; the error names the row.
+    /// When episodes are missing, a file is missing or malformed, or has other rows than the metadata describes; the error
+    /// names the row.
     pub fn read(root: &Path, info: &Info, episodes: &[Episode]) -> Result<Self, DatasetError> {
+        // The description is written last, so files are missing if it counts more.
+        let (expected, found) = (info.total_episodes, episodes.len());
+        if found < expected {
+            let problem = format!(
+                "expected {expected} episodes, found {found} in meta; fetch the files that are missing, or correct the totals"
+            );
+            return Err(DatasetError::content(&root.join(INFO), problem));
+        }
         let vectors = info.vectors().map(|(name, _)| (name.to_owned(), Vec::new()));
         let mut all = Self {
             vectors: vectors.collect(),

@@ -53,6 +53,21 @@ fn quantiles_that_are_missing_are_counted_and_not_invented() {
 }
 
 #[test]
+fn episodes_that_are_counted_and_not_there_are_missed() {
+    let (_folder, root) = made(&Foreign::default());
+    std::fs::remove_dir_all(root.join("meta/episodes")).unwrap();
+    let said = Dataset::open(&root).unwrap_err().to_string();
+    assert!(
+        said.contains("meta/info.json: expected 2 episodes, found 0 in meta"),
+        "{said}"
+    );
+    let out = root.with_file_name("merged");
+    let arguments = ["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    assert!(!command_line::dataset(&arguments).status.success());
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_description_may_say_less_or_say_it_otherwise() {
     type Change = fn(&mut Value);
     let changes: [(&str, Change); 11] = [
