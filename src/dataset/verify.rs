@@ -249,13 +249,15 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
             let dim = info.features.get(*name).map_or(0, Feature::len);
             let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
             let numbers = numbers.map_err(|problem| DatasetError::content(path, problem))?;
-            if numbers.iter().any(|value| !value.is_finite()) {
-                let problem = format!("{name}: expected numbers, found one that is not finite");
+            if let Some(at) = numbers.iter().position(|value| !value.is_finite()) {
+                let row = first + at / dim.max(1);
+                let problem = format!("{name}, row {row}: expected numbers, found one that is not finite");
                 return Err(DatasetError::content(path, problem));
             }
         }
         for (name, feature) in &pictures {
-            check_pictures(&batch, path, name, feature, &mut decoded)?;
+            let checked = check_pictures(&batch, first, name, feature, &mut decoded);
+            checked.map_err(|problem| DatasetError::content(path, problem))?;
         }
         first += batch.num_rows();
     }
@@ -294,26 +296,28 @@ fn check_places(
     Ok(())
 }
 
-/// Checks that the pictures of the column `name` can be decoded and have its size; `decoded` is memory for them.
+/// Checks that the pictures of the column `name` can be decoded and have its size; the batch begins at row `first` of its
+/// file, and `decoded` is memory for them.
 fn check_pictures(
     batch: &RecordBatch,
-    path: &Path,
+    first: usize,
     name: &str,
     feature: &Feature,
     decoded: &mut RgbImage,
-) -> Result<(), DatasetError> {
-    let bytes = columns::column(batch, name).and_then(|column| columns::pictures(&column, name));
-    for bytes in bytes.map_err(|problem| DatasetError::content(path, problem))? {
+) -> Result<(), String> {
+    let pictures = columns::column(batch, name).and_then(|column| columns::pictures(&column, name));
+    let pictures = pictures.map_err(|problem| problem.to_string())?;
+    for (bytes, row) in pictures.into_iter().zip(first..) {
         let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(decoded));
-        read.map_err(|problem| DatasetError::content(path, format!("{name}: {problem}")))?;
+        read.map_err(|problem| format!("{name}, row {row}: {problem}"))?;
         let found = (decoded.width(), decoded.height());
         if !feature.has_size(found) {
             let hint = match feature.size() == Some((found.1, found.0)) {
                 true => "; a shape has the height before the width, of pictures that are turned as their EXIF data say",
                 false => "",
             };
-            let problem = format!("{name}: expected {}{hint}", another_size(feature, found));
-            return Err(DatasetError::content(path, problem));
+            let expected = another_size(feature, found);
+            return Err(format!("{name}, row {row}: expected {expected}{hint}"));
         }
     }
     Ok(())

@@ -158,6 +158,18 @@ fn rows_of_another_length_are_named_even_where_the_total_fits() {
 }
 
 #[test]
+fn the_row_of_a_value_that_is_not_finite_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    Foreign::default().write_with(&root, |row| match row {
+        8 => vec![0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0, 0.0],
+        _ => vec![0.0; 7],
+    });
+    let said = problems(&root).join("\n");
+    assert!(said.contains("action, row 8: expected numbers"), "{said}");
+}
+
+#[test]
 fn rows_in_another_order_than_described_are_named() {
     let (_folder, root) = made(&Foreign::default());
     let mut frames: Vec<usize> = (0..5).chain(0..5).collect();
