@@ -24,7 +24,8 @@ use crate::camera::rgb::RgbImage;
 pub enum Depth {
     /// Files are complete and have the described number of rows.
     Files,
-    /// Indices and times of rows are right, numbers are finite, and every image in the rows can be decoded.
+    /// Indices and times of rows are right, numbers are finite, every image in the rows can be decoded, and videos reach to
+    /// the last row of every episode.
     Rows,
     /// In addition, every row's frame of every video exists at its time and can be decoded.
     Videos,
@@ -84,8 +85,8 @@ pub fn verify(root: &Path, depth: Depth) -> Result<VerifyReport, DatasetError> {
     if depth != Depth::Files && problems.is_empty() {
         let dataset = Dataset::open(root)?;
         let mut unsound = bad_instructions(&dataset);
-        if depth == Depth::Videos && unsound.is_empty() {
-            unsound = bad_videos(&dataset)?;
+        if unsound.is_empty() {
+            unsound = bad_videos(&dataset, depth)?;
         }
         for (episode, problem) in unsound {
             sound.truncate(episode);
@@ -156,12 +157,31 @@ fn bad_instructions(dataset: &Dataset) -> Vec<(usize, DatasetError)> {
     bad.collect()
 }
 
-/// Finds the first episode of each video column with a missing or wrong frame.
-fn bad_videos(dataset: &Dataset) -> Result<Vec<(usize, DatasetError)>, DatasetError> {
+/// Finds the first episode of each video column with a missing or wrong frame; only those of last rows are looked for,
+/// and none is decoded, unless all are to be.
+fn bad_videos(dataset: &Dataset, depth: Depth) -> Result<Vec<(usize, DatasetError)>, DatasetError> {
     let videos = dataset.info().pictures().filter(|(_, f)| f.dtype == Dtype::Video);
     videos
-        .filter_map(|(name, feature)| first_bad_video(dataset, name, feature).transpose())
+        .filter_map(|(name, feature)| match depth {
+            Depth::Videos => first_bad_video(dataset, name, feature).transpose(),
+            Depth::Files | Depth::Rows => first_short_video(dataset, name).transpose(),
+        })
         .collect()
+}
+
+/// Finds the first episode with a last row that has no frame in the video column `name`.
+fn first_short_video(dataset: &Dataset, name: &str) -> Result<Option<(usize, DatasetError)>, DatasetError> {
+    let mut reader = DecodedImageReader::new(dataset, &[name])?;
+    for episode in dataset.episodes().iter().filter(|episode| episode.length > 0) {
+        let last = At {
+            episode: episode.index,
+            frame: episode.length - 1,
+        };
+        if let Err(problem) = reader.require_frames(last) {
+            return Ok(Some((episode.index, problem)));
+        }
+    }
+    Ok(None)
 }
 
 /// Finds the first episode with a missing or wrong frame in the video column `name`.

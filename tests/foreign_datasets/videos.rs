@@ -10,7 +10,7 @@ use thinkvla::dataset::decoded_images::DecodedImageReader;
 use thinkvla::dataset::{At, Dataset};
 
 use super::foreign::{DATA, EPISODES, Foreign, describe, exchange, extend, whole};
-use super::{command_line, made, pointer};
+use super::{command_line, made, pointer, problems};
 
 const CAMERA: &str = "observation.images.top";
 const VIDEO: &str = "videos/observation.images.top/chunk-000/file-000.mp4";
@@ -149,6 +149,16 @@ fn rows_between_two_frames_are_named() {
 }
 
 #[test]
+fn videos_that_end_before_the_last_row_are_named() {
+    let (_folder, root) = with_video("x264_late.mp4", [0.0, 0.603]);
+    let said = problems(&root).join("\n");
+    assert!(
+        said.contains(VIDEO) && said.contains("row 4 of episode 1: second"),
+        "{said}"
+    );
+}
+
+#[test]
 fn files_in_place_of_videos_are_called_by_their_names() {
     let (_folder, root) = with_late_video();
     pointer(&root.join(VIDEO));
@@ -157,6 +167,9 @@ fn files_in_place_of_videos_are_called_by_their_names() {
         !is_sound && said.contains(VIDEO) && said.contains("`git lfs pull`"),
         "{said}"
     );
+    // Whether a video can be opened is looked at without decoding it.
+    let said = problems(&root).join("\n");
+    assert!(said.contains(VIDEO) && said.contains("`git lfs pull`"), "{said}");
     std::fs::write(root.join(VIDEO), b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81").unwrap();
     let (is_sound, said) = deep(&root);
     assert!(
