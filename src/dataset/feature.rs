@@ -1,7 +1,7 @@
 //! Descriptions of the columns of a dataset.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::names::{Names, NamesError};
 
@@ -91,9 +91,9 @@ pub struct Feature {
     /// Properties of a video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Value>,
-    /// All other fields.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
+    /// Properties of a video, as v2.0 calls them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_info: Option<Value>,
 }
 
 impl Feature {
@@ -104,7 +104,7 @@ impl Feature {
             shape: vec![names.len()],
             names: Names::List(names.iter().cloned().map(Names::One).collect()),
             info: None,
-            rest: Map::new(),
+            video_info: None,
         }
     }
 
@@ -119,7 +119,7 @@ impl Feature {
                     .to_vec(),
             ),
             info: None,
-            rest: Map::new(),
+            video_info: None,
         }
     }
 
@@ -130,7 +130,7 @@ impl Feature {
             shape: vec![1],
             names: Names::default(),
             info: None,
-            rest: Map::new(),
+            video_info: None,
         }
     }
 
@@ -159,8 +159,7 @@ impl Feature {
     /// Returns whether the column holds depth images, which are not read.
     pub fn is_depth(&self) -> bool {
         let marked = |key: &str| {
-            // v2.0 calls the properties of a video otherwise.
-            let all = self.info.iter().chain(self.rest.get("video_info"));
+            let all = self.info.iter().chain(&self.video_info);
             all.filter_map(|info| info.get(key)).find_map(Value::as_bool)
         };
         ["is_depth_map", "video.is_depth_map"].into_iter().find_map(marked) == Some(true)

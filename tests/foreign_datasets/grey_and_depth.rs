@@ -65,7 +65,7 @@ fn depth_of_older_datasets_is_passed_over() {
     let arguments = ["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
     assert!(command_line::dataset(&arguments).status.success());
     let merged = Dataset::open(&out).unwrap();
-    assert_eq!(merged.info().features[top].rest["video_info"], properties);
+    assert_eq!(merged.info().features[top].video_info, Some(properties));
 }
 
 #[test]
