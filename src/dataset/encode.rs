@@ -46,13 +46,8 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
     let mut settings = BTreeMap::new();
     for (name, feature) in &mut info.features {
         if feature.dtype == Dtype::Image {
-            if let Some((width, height)) = sizes.get(name) {
-                let plain = Feature::image(*width, *height);
-                // Names such as channels, height and width belong to the shape.
-                if feature.shape != plain.shape {
-                    feature.names = plain.names;
-                }
-                feature.shape = plain.shape;
+            if let Some(size) = sizes.get(name) {
+                set_size(feature, *size);
             }
             let of_camera = of_camera(name, feature, source.fps, qp)?;
             feature.dtype = Dtype::Video;
@@ -84,15 +79,22 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         encoder.episode(episode, without_transparency(of_episode))?;
     }
     tasks::save(storage, out, dataset.tasks())?;
-    episode_stats::save(
-        storage,
-        out,
-        &without_transparency(episode_stats::load(dataset.root())?),
-    )?;
+    let all = without_transparency(episode_stats::load(dataset.root())?);
+    episode_stats::save(storage, out, &all)?;
     for name in [MODALITY, FILE_NAME] {
         copy(storage, &dataset.root().join(name), &out.join(name), CONFIGURATION)?;
     }
     info.save(storage, out)
+}
+
+/// Describes images of this width and height (px) as LeRobot does: height, width, channels. Names in another order belong to
+/// the shape that was there.
+fn set_size(feature: &mut Feature, (width, height): (u32, u32)) {
+    let plain = Feature::image(width, height);
+    if feature.shape != plain.shape {
+        feature.names = plain.names;
+    }
+    feature.shape = plain.shape;
 }
 
 /// Drops the statistics of a fourth channel of images, the transparency, which videos do not have.
