@@ -157,8 +157,8 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// Returns a JPEG file up to its end-of-image marker; `None` if it has none. Cameras and phones append padding, or data of
-/// their own.
+/// Returns a JPEG file up to its end-of-image marker; `None` if it has none. Cameras and phones append padding, or data
+/// of their own.
 fn up_to_end(data: &[u8]) -> Option<&[u8]> {
     let used = data.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let padded = data.get(..used)?;

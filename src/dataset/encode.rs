@@ -87,8 +87,8 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
     info.save(storage, out)
 }
 
-/// Describes images of this width and height (px) as LeRobot does: height, width, channels. Names in another order belong to
-/// the shape that was there.
+/// Describes images of this width and height (px) as LeRobot does: height, width, channels. Names in another order belong
+/// to the shape that was there.
 fn set_size(feature: &mut Feature, (width, height): (u32, u32)) {
     let plain = Feature::image(width, height);
     if feature.shape != plain.shape {

@@ -44,7 +44,8 @@ impl ColumnNumbers {
         let (expected, found) = (info.total_episodes, episodes.len());
         if found < expected {
             let problem = format!(
-                "expected {expected} episodes, found {found} in meta; fetch the files that are missing, or correct the totals"
+                "expected {expected} episodes, found {found} in meta; fetch the files that are missing, or correct the \
+                 totals"
             );
             return Err(DatasetError::content(&root.join(INFO), problem));
         }

@@ -24,8 +24,8 @@ use crate::camera::rgb::RgbImage;
 pub enum Depth {
     /// Files are complete and have the described number of rows.
     Files,
-    /// Indices and times of rows are right, numbers are finite, every image in the rows can be decoded, and videos reach to
-    /// the last row of every episode.
+    /// Indices and times of rows are right, numbers are finite, every image in the rows can be decoded, and videos reach
+    /// to the last row of every episode.
     Rows,
     /// In addition, every row's frame of every video exists at its time and can be decoded.
     Videos,

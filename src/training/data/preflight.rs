@@ -60,8 +60,8 @@ pub fn require_instructions(feed: &VlaBatches) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Checks that every video exists and reaches as far as its rows, and that the images of some rows of every dataset can be
-/// read.
+/// Checks that every video exists and reaches as far as its rows, and that the images of some rows of every dataset can
+/// be read.
 ///
 /// # Errors
 /// When a file or row cannot be read; names them.
