@@ -139,6 +139,7 @@ fn load_lines(root: &Path, all: &mut BTreeMap<usize, FeatureStats>) -> Result<()
     /// Line of the file.
     #[derive(Deserialize)]
     struct Line {
+        #[serde(deserialize_with = "jsonl::number")]
         episode_index: usize,
         stats: Map<String, Value>,
     }

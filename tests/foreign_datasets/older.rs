@@ -114,6 +114,36 @@ fn lines_of_episodes_may_have_any_order_but_each_episode_once() {
 }
 
 #[test]
+fn lines_may_be_written_as_pandas_and_people_write_them() {
+    for (file, from, to) in [
+        ("episodes.jsonl", "\"length\":5", "\"length\":5.0"),
+        ("episodes.jsonl", "\"episode_index\":1", "\"episode_index\":1.0"),
+        ("episodes.jsonl", "[\"pick the cube\"]", "\"pick the cube\""),
+        ("episodes.jsonl", "[\"pick the cube\"]", "null"),
+        ("episodes_stats.jsonl", "\"episode_index\":1", "\"episode_index\":1.0"),
+        ("tasks.jsonl", "\"task_index\":0", "\"task_index\":0.0"),
+    ] {
+        let (_folder, root) = older(&Foreign::default(), "v2.1");
+        let path = root.join("meta").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        let dataset = Dataset::open(&root).unwrap_or_else(|e| panic!("{to}: {e}"));
+        assert_eq!(dataset.frames(), 10, "{to}");
+        assert_eq!(dataset.episodes()[1].tasks, ["pick the cube"], "{to}");
+        merged(&root);
+    }
+    let (_folder, root) = older(&Foreign::default(), "v2.1");
+    let path = root.join("meta/tasks.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.repeat(2)).unwrap();
+    assert_eq!(Dataset::open(&root).unwrap().tasks(), ["pick the cube"]);
+    std::fs::write(&path, text.clone() + &text.replace("pick", "push")).unwrap();
+    let message = Dataset::open(&root).unwrap_err().to_string();
+    assert!(message.contains("each once, found 0"), "{message}");
+}
+
+#[test]
 fn statistics_that_are_no_numbers_are_counted_anew() {
     let foreign = Foreign::default();
     let (_folder, root) = older(&foreign, "v2.1");

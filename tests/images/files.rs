@@ -77,6 +77,26 @@ fn other_formats_are_refused_by_name() {
 }
 
 #[test]
+fn what_follows_the_end_of_a_jpeg_is_passed_over() {
+    for data in [RAMP_JPEG, RAMP_PROGRESSIVE, RAMP_GREY_JPEG] {
+        let plain = decoded("jpeg", data).unwrap();
+        for appended in [&b"\0\0\0"[..], b"\xff\xff\xff", b"SEFT trailer of a phone", RAMP_PNG] {
+            let followed = [data, appended].concat();
+            assert_eq!(decoded("jpeg", &followed).unwrap(), plain);
+            // The end of an image in a segment is not that of the file.
+            let preview = [
+                &data[..2],
+                b"\xff\xe1\0\x06\xff\xd8\xff\xd9",
+                &data[2..data.len() - 2],
+                appended,
+            ]
+            .concat();
+            assert!(decoded("jpeg", &preview).is_err());
+        }
+    }
+}
+
+#[test]
 fn every_truncation_is_an_error() {
     for data in [RAMP_JPEG, RAMP_PROGRESSIVE, RAMP_GREY_JPEG] {
         (0..data.len()).for_each(|len| assert!(decoded("jpeg", &data[..len]).is_err(), "jpeg cut to {len}"));
