@@ -10,8 +10,8 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::orientation;
 use super::rgb::RgbImage;
+use super::{jpeg, orientation};
 
 /// Largest image that is decoded (px²): 4096 × 4096, the most that the network's processor accepts.
 pub const MAX_PIXELS: u64 = 1 << 24;
@@ -135,9 +135,11 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         return Err(not_whole("it does not begin with the start-of-image marker"));
     }
     // A decoder fills missing parts with grey, so the end marker decides whether the file is whole.
-    let Some(data) = up_to_end(data) else {
+    let Some(data) = jpeg::up_to_end(data) else {
         return Err(not_whole("it has no end-of-image marker"));
     };
+    let completed = jpeg::with_tables(data);
+    let data = completed.as_deref().unwrap_or(data);
     let options = DecoderOptions::new_fast()
         .set_strict_mode(true)
         .set_max_width(MAX_SIDE as usize)
@@ -155,33 +157,6 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     decoder.decode_into(out.data_mut()).map_err(|e| damaged(&e))?;
     turn(out, orientation::of_jpeg(data).unwrap_or(Orientation::NoTransforms));
     Ok(())
-}
-
-/// Returns a JPEG file up to its end-of-image marker; `None` if it has none. Cameras and phones append padding, or data
-/// of their own.
-fn up_to_end(data: &[u8]) -> Option<&[u8]> {
-    let used = data.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let padded = data.get(..used)?;
-    if padded.ends_with(&[0xff, 0xd9]) {
-        return Some(padded);
-    }
-    // Segments may hold another image, e.g. a preview, with an end of its own. Between them are the pixels.
-    let mut rest = data.get(2..)?;
-    loop {
-        let marker = rest.iter().position(|byte| *byte == 0xff)?;
-        let (code, after) = rest.get(marker + 1..)?.split_first()?;
-        rest = match code {
-            0xd9 => return data.get(..data.len() - after.len()),
-            // A byte that fills up the space before a marker.
-            0xff => rest.get(marker + 1..)?,
-            // A pixel byte of 0xff, and markers without content.
-            0x00 | 0x01 | 0xd0..=0xd7 => after,
-            _ => {
-                let (length, _) = after.split_first_chunk::<2>()?;
-                after.get(usize::from(u16::from_be_bytes(*length))..)?
-            }
-        };
-    }
 }
 
 /// Rotates and mirrors an image by its orientation, as Hugging Face's datasets do on reading.

@@ -82,6 +82,9 @@ pub fn verify(root: &Path, depth: Depth) -> Result<VerifyReport, DatasetError> {
     if depth != Depth::Files && root.join(STATS).exists() {
         problems.extend(episode_stats::load(root).err());
     }
+    if depth != Depth::Files && info.codebase_version != Version::V3 {
+        problems.extend(episode_stats::of_episodes(root, &info).err());
+    }
     if depth != Depth::Files && problems.is_empty() {
         let dataset = Dataset::open(root)?;
         let mut unsound = bad_instructions(&dataset);

@@ -121,6 +121,7 @@ fn lines_may_be_written_as_pandas_and_people_write_them() {
         ("episodes.jsonl", "[\"pick the cube\"]", "\"pick the cube\""),
         ("episodes.jsonl", "[\"pick the cube\"]", "null"),
         ("episodes_stats.jsonl", "\"episode_index\":1", "\"episode_index\":1.0"),
+        ("episodes_stats.jsonl", "\"stats\":", "\"stats\":null,\"others\":"),
         ("tasks.jsonl", "\"task_index\":0", "\"task_index\":0.0"),
     ] {
         let (_folder, root) = older(&Foreign::default(), "v2.1");
@@ -141,6 +142,28 @@ fn lines_may_be_written_as_pandas_and_people_write_them() {
     std::fs::write(&path, text.clone() + &text.replace("pick", "push")).unwrap();
     let message = Dataset::open(&root).unwrap_err().to_string();
     assert!(message.contains("each once, found 0"), "{message}");
+}
+
+#[test]
+fn statistics_of_episodes_that_are_cut_are_named() {
+    let (_folder, root) = older(&Foreign::default(), "v2.1");
+    let path = root.join("meta/episodes_stats.jsonl");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    let message = problems(&root).join("\n");
+    assert!(message.contains("episodes_stats.jsonl: line 2"), "{message}");
+}
+
+#[test]
+fn groups_of_values_may_be_described_with_nulls() {
+    let (_folder, root) = older(&Foreign::default(), "v2.0");
+    let groups =
+        r#"{"action": {"tool": {"start": 0, "end": 6, "absolute": null, "original_key": null, "range": null}}}"#;
+    std::fs::write(root.join("meta/modality.json"), groups).unwrap();
+    let dataset = Dataset::open(&root).unwrap();
+    let at = thinkvla::dataset::At { episode: 0, frame: 4 };
+    let chunk = dataset.chunk("action", at, 2).unwrap();
+    assert_eq!(chunk.values[..7], chunk.values[7..]);
 }
 
 #[test]
