@@ -134,10 +134,11 @@ impl<'v> VideoFrame<'v> {
         // The start of an episode is a sum of many frame durations, so its rounding error grows with it.
         if distance > TOLERANCE_S.max(1e-7 * seconds) {
             let problem = format!(
-                "{} is at {seconds:.4} s, the nearest frame {distance:.4} s away; expected {} frames a second, found {}",
+                "{} is at {seconds:.4} s, the nearest frame {distance:.4} s away; expected a frame at the timestamp of each \
+                 row, found {} frames a second for {} rows",
                 row(),
-                info.fps,
-                reader.fps()
+                reader.fps(),
+                info.fps
             );
             return Err(DatasetError::content(&path, problem));
         }
