@@ -10,8 +10,8 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::orientation;
 use super::rgb::RgbImage;
+use super::{jpeg, orientation};
 
 /// Largest image that is decoded (px²): 4096 × 4096, the most that the network's processor accepts.
 pub const MAX_PIXELS: u64 = 1 << 24;
@@ -147,11 +147,12 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     if !data.starts_with(&[0xff, 0xd8]) {
         return Err(not_whole("it does not begin with the start-of-image marker"));
     }
-    // A decoder fills missing parts with grey, so the end marker decides whether the file is whole; trailing zeros may pad it.
-    let used = data.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    if !data.get(..used).is_some_and(|data| data.ends_with(&[0xff, 0xd9])) {
-        return Err(not_whole("it does not end with the end-of-image marker"));
-    }
+    // A decoder fills missing parts with grey, so the end marker decides whether the file is whole.
+    let Some(data) = jpeg::up_to_end(data) else {
+        return Err(not_whole("it has no end-of-image marker"));
+    };
+    let completed = jpeg::with_tables(data);
+    let data = completed.as_deref().unwrap_or(data);
     let options = DecoderOptions::new_fast()
         .set_strict_mode(true)
         .set_max_width(MAX_SIDE as usize)

@@ -14,6 +14,7 @@ pub mod compressed;
 pub mod file;
 pub mod freeze;
 pub mod image_view;
+mod jpeg;
 mod orientation;
 pub mod pairing;
 pub mod patches;

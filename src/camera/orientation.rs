@@ -3,8 +3,13 @@
 
 use image::metadata::Orientation;
 
+use super::jpeg::Segments;
+
 /// Tag of the orientation in EXIF data (TIFF 6.0).
 const TAG: u32 = 0x0112;
+
+/// Marker of segments with EXIF or XMP data in JPEG.
+const APP1: u8 = 0xe1;
 
 /// Mark of EXIF data.
 const EXIF: &[u8] = b"Exif\0\0";
@@ -22,32 +27,12 @@ const XMP_NAME: &[u8] = b"tiff:Orientation";
 pub fn of_jpeg(data: &[u8]) -> Option<Orientation> {
     let mut exif: Vec<u8> = Vec::new();
     let mut xmp = None;
-    let mut rest = data.get(2..).unwrap_or_default();
-    while let [0xff, marker, after @ ..] = rest {
-        rest = match *marker {
-            // Bytes that fill up the space before a marker.
-            0xff => rest.get(1..).unwrap_or_default(),
-            // Pixels, or the end.
-            0xda | 0xd9 => break,
-            // Markers without content.
-            0x01 | 0xd0..=0xd8 => after,
-            _ => {
-                let Some((length, _)) = after.split_first_chunk::<2>() else {
-                    break;
-                };
-                let length = usize::from(u16::from_be_bytes(*length));
-                let Some((segment, next)) = after.split_at_checked(length) else {
-                    break;
-                };
-                let content = segment.get(2..).unwrap_or_default();
-                if *marker == 0xe1 {
-                    // Long EXIF data is spread over several segments.
-                    exif.extend_from_slice(content.strip_prefix(EXIF).unwrap_or_default());
-                    xmp = content.strip_prefix(XMP).or(xmp);
-                }
-                next
-            }
-        };
+    for (marker, content) in Segments::of(data) {
+        if marker == APP1 {
+            // Long EXIF data is spread over several segments.
+            exif.extend_from_slice(content.strip_prefix(EXIF).unwrap_or_default());
+            xmp = content.strip_prefix(XMP).or(xmp);
+        }
     }
     named(&exif, xmp)
 }

@@ -46,8 +46,8 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
     let mut settings = BTreeMap::new();
     for (name, feature) in &mut info.features {
         if feature.dtype == Dtype::Image {
-            if let Some((width, height)) = sizes.get(name) {
-                feature.shape = vec![*height as usize, *width as usize, 3];
+            if let Some(size) = sizes.get(name) {
+                set_size(feature, *size);
             }
             let of_camera = of_camera(name, feature, source.fps, qp)?;
             feature.dtype = Dtype::Video;
@@ -76,14 +76,33 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
     let mut statistics = episode_stats::of_episodes(dataset.root(), source)?;
     for episode in dataset.episodes() {
         let of_episode = statistics.remove(&episode.index).unwrap_or_default();
-        encoder.episode(episode, of_episode)?;
+        encoder.episode(episode, without_transparency(of_episode))?;
     }
     tasks::save(storage, out, dataset.tasks())?;
-    episode_stats::save(storage, out, &episode_stats::load(dataset.root())?)?;
+    let all = without_transparency(episode_stats::load(dataset.root())?);
+    episode_stats::save(storage, out, &all)?;
     for name in [MODALITY, FILE_NAME] {
         copy(storage, &dataset.root().join(name), &out.join(name), CONFIGURATION)?;
     }
     info.save(storage, out)
+}
+
+/// Describes images of this width and height (px) as LeRobot does: height, width, channels. Names in another order belong
+/// to the shape that was there.
+fn set_size(feature: &mut Feature, (width, height): (u32, u32)) {
+    let plain = Feature::image(width, height);
+    if feature.shape != plain.shape {
+        feature.names = plain.names;
+    }
+    feature.shape = plain.shape;
+}
+
+/// Drops the statistics of a fourth channel of images, the transparency, which videos do not have.
+fn without_transparency(mut all: episode_stats::FeatureStats) -> episode_stats::FeatureStats {
+    for of_pictures in all.values_mut().filter(|of| of.of_pictures) {
+        of_pictures.keep_channels(3);
+    }
+    all
 }
 
 /// Checks that a dataset has images in its rows, and all rows that its metadata describes.

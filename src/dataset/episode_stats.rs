@@ -139,8 +139,9 @@ fn load_lines(root: &Path, all: &mut BTreeMap<usize, FeatureStats>) -> Result<()
     /// Line of the file.
     #[derive(Deserialize)]
     struct Line {
+        #[serde(deserialize_with = "jsonl::number")]
         episode_index: usize,
-        stats: Map<String, Value>,
+        stats: Option<Map<String, Value>>,
     }
     let path = root.join("meta/episodes_stats.jsonl");
     if path.exists() {
@@ -148,7 +149,7 @@ fn load_lines(root: &Path, all: &mut BTreeMap<usize, FeatureStats>) -> Result<()
         all.extend(
             lines
                 .into_iter()
-                .map(|line| (line.episode_index, from_json(&line.stats))),
+                .map(|line| (line.episode_index, from_json(&line.stats.unwrap_or_default()))),
         );
     }
     Ok(())

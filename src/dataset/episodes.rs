@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::episode_stats::FeatureStats;
 use super::error::DatasetError;
 use super::info::{CHUNK, Info, Version};
+use super::jsonl;
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::parquet::writer;
@@ -222,13 +223,15 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
     /// Line of the file.
     #[derive(Deserialize)]
     struct Line {
+        #[serde(deserialize_with = "jsonl::number")]
         episode_index: usize,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "jsonl::texts")]
         tasks: Vec<String>,
+        #[serde(deserialize_with = "jsonl::number")]
         length: usize,
     }
     let path = root.join("meta/episodes.jsonl");
-    let mut lines: Vec<Line> = super::jsonl::read(&path)?;
+    let mut lines: Vec<Line> = jsonl::read(&path)?;
     lines.sort_by_key(|line| line.episode_index);
     let mut pairs = lines.iter().zip(lines.iter().skip(1));
     if let Some((twice, _)) = pairs.find(|(one, next)| one.episode_index == next.episode_index) {

@@ -12,8 +12,10 @@ pub enum Dtype {
     /// 16-bit floating-point numbers, which are read as 32-bit ones.
     Float16,
     /// 32-bit floating-point numbers.
+    #[serde(alias = "float")]
     Float32,
     /// 64-bit floating-point numbers.
+    #[serde(alias = "double")]
     Float64,
     /// 64-bit integers.
     Int64,
@@ -27,14 +29,12 @@ pub enum Dtype {
 }
 
 /// Types besides those of [`Dtype`] that LeRobot's columns can have: the types of Hugging Face's datasets.
-const OTHERS: [&str; 21] = [
+const OTHERS: [&str; 19] = [
     "audio",
     "binary",
     "bool",
     "date32",
     "date64",
-    "double",
-    "float",
     "int16",
     "int32",
     "int8",
@@ -91,6 +91,9 @@ pub struct Feature {
     /// Properties of a video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Value>,
+    /// Properties of a video, as v2.0 calls them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_info: Option<Value>,
 }
 
 impl Feature {
@@ -101,6 +104,7 @@ impl Feature {
             shape: vec![names.len()],
             names: Names::List(names.iter().cloned().map(Names::One).collect()),
             info: None,
+            video_info: None,
         }
     }
 
@@ -115,6 +119,7 @@ impl Feature {
                     .to_vec(),
             ),
             info: None,
+            video_info: None,
         }
     }
 
@@ -125,6 +130,7 @@ impl Feature {
             shape: vec![1],
             names: Names::default(),
             info: None,
+            video_info: None,
         }
     }
 
@@ -153,10 +159,8 @@ impl Feature {
     /// Returns whether the column holds depth images, which are not read.
     pub fn is_depth(&self) -> bool {
         let marked = |key: &str| {
-            self.info
-                .as_ref()
-                .and_then(|info| info.get(key))
-                .and_then(Value::as_bool)
+            let all = self.info.iter().chain(&self.video_info);
+            all.filter_map(|info| info.get(key)).find_map(Value::as_bool)
         };
         ["is_depth_map", "video.is_depth_map"].into_iter().find_map(marked) == Some(true)
     }
@@ -175,23 +179,41 @@ impl Feature {
         self.names.of_values(self.len())
     }
 
-    /// Number of colour channels of images: 1 for grey, else 3.
+    /// Number of channels of images: 1 for grey, 4 for colours with transparency, else 3.
     pub fn channels(&self) -> usize {
         match self.shape.as_slice() {
             [_, _, 1] | [1, _, _] | [_, _] => 1,
+            [_, _, 4] | [4, _, _] => 4,
             _ => 3,
         }
     }
 
-    /// Width and height of images (px).
+    /// Width and height of images (px), where the shape has the height first.
     pub fn size(&self) -> Option<(u32, u32)> {
         match self.shape.as_slice() {
             // Some older datasets put channels first.
-            [height, width, 1 | 3] | [1 | 3, height, width] | [height, width] if self.is_picture() => {
+            [height, width, 1 | 3 | 4] | [1 | 3 | 4, height, width] | [height, width] if self.is_picture() => {
                 Some((u32::try_from(*width).ok()?, u32::try_from(*height).ok()?))
             }
             _ => None,
         }
+    }
+
+    /// Returns whether images of this width and height (px) have the described size. The names of the shape may put the
+    /// width first, which LeRobot does not read.
+    pub fn has_size(&self, (width, height): (u32, u32)) -> bool {
+        let names = self
+            .names
+            .of_values(self.shape.len())
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let place = |wanted: &str| names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
+        let size = self.size();
+        let swapped = place("width")
+            .zip(place("height"))
+            .is_some_and(|(of_width, of_height)| of_width < of_height);
+        size == Some((width, height)) || (swapped && size == Some((height, width)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Description of a dataset, `meta/info.json`, and the paths of its files.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use serde::de::{DeserializeOwned, Error as _};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 use super::episodes;
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
+use super::folder::no_dataset;
 use super::names::Names;
 use super::storage::{Storage, commit};
 use crate::files::{self, json};
@@ -28,6 +30,8 @@ pub const EPISODES: &str = "meta/episodes/chunk-{chunk_index:03d}/file-{file_ind
 pub const DATA: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
 /// Template of the paths of rows (v2).
 const DATA_V2: &str = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
+/// Template of the paths of videos (v2).
+const VIDEOS_V2: &str = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4";
 /// Template of the paths of videos (v3.0).
 pub const VIDEOS: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
 /// Number of files in a folder.
@@ -51,9 +55,9 @@ impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let found = Value::deserialize(deserializer)?;
         match found.as_str() {
-            Some("v3.0") => Ok(Self::V3),
-            Some("v2.1") => Ok(Self::V21),
-            Some("v2.0") => Ok(Self::V20),
+            Some("v3.0" | "3.0") => Ok(Self::V3),
+            Some("v2.1" | "2.1") => Ok(Self::V21),
+            Some("v2.0" | "2.0") => Ok(Self::V20),
             _ => Err(D::Error::custom(format!(
                 "codebase_version: expected \"v2.0\", \"v2.1\" or \"v3.0\", found {found}; convert the dataset with \
                  LeRobot, or write the version of its layout"
@@ -68,6 +72,7 @@ pub struct Info {
     /// Version of the layout.
     pub codebase_version: Version,
     /// Type of the robot.
+    #[serde(default, deserialize_with = "robot")]
     pub robot_type: Option<String>,
     /// Number of episodes.
     #[serde(default = "untold", deserialize_with = "total")]
@@ -127,8 +132,17 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// Reads the type of the robot; what is not text, e.g. a list of robots, becomes text.
+fn robot<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(robot) => Some(robot),
+        other => Some(other.to_string()),
+    })
+}
+
 /// Reads a whole number, which may have a fraction of 0, or null.
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     let Some(found) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
@@ -187,12 +201,21 @@ impl Info {
     /// When the file is missing, is not JSON of this kind, or has impossible values.
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(INFO);
-        let mut info: Self = read_json(&path, files::CONFIGURATION)?;
+        let mut info: Self = read_json(&path, files::CONFIGURATION).map_err(|error| match error {
+            DatasetError::Io { ref source, .. } if is_absent(source) && root.exists() && !path.is_symlink() => {
+                no_dataset(root)
+            }
+            other => other,
+        })?;
+        let (data, videos) = match info.codebase_version {
+            Version::V3 => (DATA, VIDEOS),
+            Version::V21 | Version::V20 => (DATA_V2, VIDEOS_V2),
+        };
         if info.data_path.is_empty() {
-            info.data_path = match info.codebase_version {
-                Version::V3 => DATA.into(),
-                Version::V21 | Version::V20 => DATA_V2.into(),
-            };
+            info.data_path = data.into();
+        }
+        if info.video_path.is_none() && info.videos().next().is_some() {
+            info.video_path = Some(videos.into());
         }
         info.validate()
             .map_err(|problem| DatasetError::content(&path, problem))?;
@@ -256,6 +279,11 @@ impl Info {
         let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
         all.filter(|(_, feature)| feature.is_picture())
     }
+}
+
+/// Returns whether an error says that there is no such file.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Reads a JSON file of at most `limit` bytes.

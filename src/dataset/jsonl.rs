@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
+use serde_json::Value;
 
 use super::error::DatasetError;
+use super::info::whole;
 use crate::files::{self, json};
 
 /// Reads all lines; blank ones are skipped.
@@ -17,4 +20,18 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
     lines
         .map(|(line, number)| json::parse(line).map_err(|e| DatasetError::content(path, format!("line {number}: {e}"))))
         .collect()
+}
+
+/// Reads a whole number, which may have a fraction of 0.
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    whole(deserializer)?.ok_or_else(|| D::Error::custom("expected a whole number, found null"))
+}
+
+/// Reads a list of texts; one text is a list of one, and null an empty one.
+pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(vec![text]),
+        list => serde_json::from_value(list).map_err(D::Error::custom),
+    }
 }

@@ -20,19 +20,12 @@ pub struct Modality {
 /// Group of values.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Part {
-    #[serde(default)]
-    start: usize,
-    #[serde(default)]
-    end: usize,
+    start: Option<usize>,
+    end: Option<usize>,
     /// Whether values are absolute, so that each holds until the next; the default.
-    #[serde(default = "yes")]
-    absolute: bool,
+    absolute: Option<bool>,
     /// Column of the values; `action` by default.
     original_key: Option<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Modality {
@@ -50,9 +43,11 @@ impl Modality {
 
     /// Turns the last row of a column into the values after the end of the episode: steps become 0.
     pub fn end(&self, column: &str, values: &mut [f32]) {
-        let of_column = |part: &&Part| part.original_key.as_deref().unwrap_or(ACTION) == column && !part.absolute;
+        let of_column =
+            |part: &&Part| part.original_key.as_deref().unwrap_or(ACTION) == column && part.absolute == Some(false);
         for part in self.action.values().filter(of_column) {
-            if let Some(steps) = values.get_mut(part.start..part.end) {
+            let range = part.start.unwrap_or_default()..part.end.unwrap_or_default();
+            if let Some(steps) = values.get_mut(range) {
                 steps.fill(0.0);
             }
         }

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 
 use super::episodes::Episode;
 use super::error::DatasetError;
-use super::info::Info;
+use super::info::{INFO, Info};
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::reader::data_path;
@@ -16,6 +16,8 @@ use super::reader::data_path;
 const PLACES: [&str; 2] = ["episode_index", "frame_index"];
 /// Column of the task index, which stands for a row's instruction.
 const TASK: &str = "task_index";
+/// Column of a row's time in its episode, by which frames of videos are found.
+const TIME: &str = "timestamp";
 
 /// Numbers of all rows, concatenated.
 #[derive(Debug, Default)]
@@ -27,18 +29,30 @@ pub struct ColumnNumbers {
     pub vectors: BTreeMap<String, Vec<f32>>,
     /// Task index of each row.
     pub tasks: Vec<usize>,
+    /// Time of each row in its episode (s); NaN without videos, or where a table has no times.
+    pub times: Vec<f32>,
 }
 
 impl ColumnNumbers {
     /// Reads the numbers of the episodes.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or has other rows than the metadata describes; the error names the row.
+    /// When episodes are missing, a file is missing or malformed, or has other rows than the metadata describes; the error
+    /// names the row.
     pub fn read(root: &Path, info: &Info, episodes: &[Episode]) -> Result<Self, DatasetError> {
+        // The description is written last, so files are missing if it counts more.
+        let (expected, found) = (info.total_episodes, episodes.len());
+        if found < expected {
+            let problem = format!(
+                "expected {expected} episodes, found {found} in meta; fetch the files that are missing, or correct the \
+                 totals"
+            );
+            return Err(DatasetError::content(&root.join(INFO), problem));
+        }
         let vectors = info.vectors().map(|(name, _)| (name.to_owned(), Vec::new()));
         let mut all = Self {
             vectors: vectors.collect(),
-            tasks: Vec::new(),
+            ..Self::default()
         };
         let mut rows = 0;
         for of_file in episodes.chunk_by(|a, b| a.data == b.data) {
@@ -65,7 +79,8 @@ impl ColumnNumbers {
     fn read_file(&mut self, path: &Path, info: &Info, episodes: &[Episode]) -> Result<(), DatasetError> {
         let count = episodes.iter().map(|episode| episode.length).sum();
         let table = Table::open(path)?;
-        let places = PLACES.into_iter().filter(|name| table.has(name));
+        let time = info.videos().next().map(|_| TIME);
+        let places = PLACES.into_iter().chain(time).filter(|name| table.has(name));
         let wanted: Vec<&str> = info
             .vectors()
             .map(|(name, _)| name)
@@ -75,7 +90,7 @@ impl ColumnNumbers {
         let part = RowRange {
             first: 0,
             count,
-            values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + PLACES.len() + 1,
+            values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + PLACES.len() + 2,
         };
         let mut rows = episodes
             .iter()
@@ -99,6 +114,10 @@ impl ColumnNumbers {
             values.extend(columns::numbers(&column, name, dim, first)?);
         }
         self.tasks.extend(columns::counts(batch, TASK)?);
+        match batch.column_by_name(TIME) {
+            Some(column) => self.times.extend(columns::numbers(column, TIME, 1, first)?),
+            None => self.times.resize(self.tasks.len(), f32::NAN),
+        }
         Ok(())
     }
 }

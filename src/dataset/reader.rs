@@ -15,6 +15,7 @@ use super::modality::Modality;
 use super::numbers::ColumnNumbers;
 use super::statistics::{Colours, Statistics, sampled};
 use super::tasks;
+use super::times::is_due;
 
 /// Dataset with its numbers in memory and its images on disk.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Dataset {
     vectors: BTreeMap<String, Vec<f32>>,
     /// Task index of each row.
     task_of_row: Vec<usize>,
+    /// Time of each row in its episode (s); NaN where it follows from the row's index and the rate.
+    time_of_row: Vec<f32>,
     modality: Modality,
 }
 
@@ -71,6 +74,7 @@ impl Dataset {
             root: root.to_owned(),
             vectors: numbers.vectors,
             task_of_row: numbers.tasks,
+            time_of_row: numbers.times,
             info,
             tasks,
             episodes,
@@ -197,7 +201,10 @@ impl Dataset {
         let valid = length.min(left);
         let column = self.vector(name)?;
         let mut values = column.get(row * dim..(row + valid) * dim).unwrap_or_default().to_vec();
-        let mut last = values.last_chunk_of(dim);
+        let mut last = values
+            .get(values.len().saturating_sub(dim)..)
+            .unwrap_or_default()
+            .to_vec();
         self.modality.end(name, &mut last);
         for _ in valid..length {
             values.extend(&last);
@@ -297,6 +304,14 @@ impl Dataset {
         })
     }
 
+    /// Returns the time of a row in its episode (s): its own, or the one that follows from its index and the rate if it has
+    /// none or they agree.
+    pub(super) fn time(&self, at: At) -> Result<f64, DatasetError> {
+        let place = at.frame as f64 / self.info.fps;
+        let own = self.time_of_row.get(self.row(at)?).copied().map_or(place, f64::from);
+        Ok(if own.is_nan() || is_due(own, place) { place } else { own })
+    }
+
     fn dim(&self, name: &str) -> usize {
         self.info.features.get(name).map_or(0, Feature::len)
     }
@@ -338,17 +353,6 @@ impl Dataset {
         let of_file = up_to.take_while(|other| other.data == episode.data).last();
         let first = of_file.map_or(episode.from, |first| first.from);
         Ok((data_path(&self.root, &self.info, episode)?, row - first))
-    }
-}
-
-/// Access to the last row of concatenated values.
-trait LastChunk {
-    fn last_chunk_of(&self, dim: usize) -> Vec<f32>;
-}
-
-impl LastChunk for Vec<f32> {
-    fn last_chunk_of(&self, dim: usize) -> Vec<f32> {
-        self.get(self.len().saturating_sub(dim)..).unwrap_or_default().to_vec()
     }
 }
 

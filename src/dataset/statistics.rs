@@ -30,7 +30,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Computes exact statistics of rows of `dim` values; without rows they are 0.
+    /// Computes exact statistics of rows of `dim` values; without rows they are 0. Values that are not finite are ignored:
+    /// JSON has none, and LeRobot cannot read statistics that are null.
     ///
     /// # Shapes
     /// values: (rows, dim)
@@ -41,7 +42,8 @@ impl Statistics {
             ..Self::default()
         };
         for at in 0..dim {
-            let mut column: Vec<f64> = values.iter().skip(at).step_by(dim).map(|v| f64::from(*v)).collect();
+            let column = values.iter().skip(at).step_by(dim).map(|v| f64::from(*v));
+            let mut column: Vec<f64> = column.filter(|v| v.is_finite()).collect();
             column.sort_by(f64::total_cmp);
             let n = column.len().max(1) as f64;
             let mean = column.iter().sum::<f64>() / n;
@@ -65,6 +67,14 @@ impl Statistics {
         lists
             .into_iter()
             .all(|list| list.len() == dim && list.iter().all(|value| value.is_finite()))
+    }
+
+    /// Drops the values after the first `count`, which are channels of images.
+    pub fn keep_channels(&mut self, count: usize) {
+        let moments = [&mut self.min, &mut self.max, &mut self.mean, &mut self.std];
+        for list in moments.into_iter().chain(&mut self.quantiles) {
+            list.truncate(count);
+        }
     }
 
     /// Returns the statistics that are known with their names, without the count.
@@ -281,6 +291,17 @@ mod tests {
         let statistics = Statistics::of_rows(&values, 1);
         let found: Vec<f64> = statistics.quantiles.iter().map(|q| q[0]).collect();
         assert_eq!(found, [10.0, 100.0, 500.0, 900.0, 990.0]);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_passed_over() {
+        let rows = [1.0, f32::NAN, 3.0, 2.0, f32::INFINITY, 4.0];
+        let statistics = Statistics::of_rows(&rows, 2);
+        assert_eq!((statistics.count, statistics.is_whole(2)), (3, true));
+        assert_eq!(statistics.min, [1.0, 2.0]);
+        assert_eq!(statistics.max, [3.0, 4.0]);
+        assert_eq!(statistics.mean, [2.0, 3.0]);
+        assert_eq!(statistics.std, [1.0, 1.0]);
     }
 
     #[test]

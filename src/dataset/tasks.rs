@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::error::DatasetError;
 use super::info::TASKS;
+use super::jsonl;
 use super::parquet::columns;
 use super::parquet::table::{RowRange, Table};
 use super::parquet::writer;
@@ -29,7 +30,7 @@ const MOST: usize = 1 << 20;
 /// Reads the instructions by task index; an index that is not used gets an empty text.
 ///
 /// # Errors
-/// When the file is missing or malformed, or an index repeats or is too large.
+/// When the file is missing or malformed, an index has two texts, or is too large.
 pub fn load(root: &Path) -> Result<Vec<String>, DatasetError> {
     let path = root.join(TASKS);
     let table = Table::open(&path)?;
@@ -61,11 +62,12 @@ pub fn load_lines(root: &Path) -> Result<Vec<String>, DatasetError> {
     /// Line of the file.
     #[derive(Deserialize)]
     struct Line {
+        #[serde(deserialize_with = "jsonl::number")]
         task_index: usize,
         task: String,
     }
     let path = root.join("meta/tasks.jsonl");
-    let lines: Vec<Line> = super::jsonl::read(&path)?;
+    let lines: Vec<Line> = jsonl::read(&path)?;
     in_order(
         &path,
         lines.into_iter().map(|line| (line.task_index, line.task)).collect(),
@@ -76,9 +78,14 @@ fn in_order(path: &Path, mut numbered: Vec<(usize, String)>) -> Result<Vec<Strin
     numbered.sort_by_key(|(number, _)| *number);
     let mut tasks: Vec<String> = Vec::with_capacity(numbered.len());
     for (number, text) in numbered {
-        if number < tasks.len() || number >= MOST {
-            let problem = format!("expected numbers of tasks below {MOST}, each once, found {number}");
-            return Err(DatasetError::content(path, problem));
+        match tasks.get(number) {
+            // The same line twice.
+            Some(known) if *known == text => continue,
+            None if number < MOST => {}
+            _ => {
+                let problem = format!("expected numbers of tasks below {MOST}, each once, found {number}");
+                return Err(DatasetError::content(path, problem));
+            }
         }
         tasks.resize(number, String::new());
         tasks.push(text);

@@ -16,17 +16,16 @@ use super::instruction::require_plain;
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::reader::{At, Dataset, data_path};
+use super::times::is_due;
 use crate::camera::rgb::RgbImage;
-
-/// Largest difference between a row's time and its place that LeRobot allows (s).
-const TOLERANCE_S: f64 = 1e-4;
 
 /// Depth of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// Files are complete and have the described number of rows.
     Files,
-    /// Indices and times of rows are right, numbers are finite, and every image in the rows can be decoded.
+    /// Indices and times of rows are right, numbers are finite, every image in the rows can be decoded, and videos reach
+    /// to the last row of every episode.
     Rows,
     /// In addition, every row's frame of every video exists at its time and can be decoded.
     Videos,
@@ -83,11 +82,14 @@ pub fn verify(root: &Path, depth: Depth) -> Result<VerifyReport, DatasetError> {
     if depth != Depth::Files && root.join(STATS).exists() {
         problems.extend(episode_stats::load(root).err());
     }
+    if depth != Depth::Files && info.codebase_version != Version::V3 {
+        problems.extend(episode_stats::of_episodes(root, &info).err());
+    }
     if depth != Depth::Files && problems.is_empty() {
         let dataset = Dataset::open(root)?;
         let mut unsound = bad_instructions(&dataset);
-        if depth == Depth::Videos && unsound.is_empty() {
-            unsound = bad_videos(&dataset)?;
+        if unsound.is_empty() {
+            unsound = bad_videos(&dataset, depth)?;
         }
         for (episode, problem) in unsound {
             sound.truncate(episode);
@@ -158,12 +160,31 @@ fn bad_instructions(dataset: &Dataset) -> Vec<(usize, DatasetError)> {
     bad.collect()
 }
 
-/// Finds the first episode of each video column with a missing or wrong frame.
-fn bad_videos(dataset: &Dataset) -> Result<Vec<(usize, DatasetError)>, DatasetError> {
+/// Finds the first episode of each video column with a missing or wrong frame; only those of last rows are looked for,
+/// and none is decoded, unless all are to be.
+fn bad_videos(dataset: &Dataset, depth: Depth) -> Result<Vec<(usize, DatasetError)>, DatasetError> {
     let videos = dataset.info().pictures().filter(|(_, f)| f.dtype == Dtype::Video);
     videos
-        .filter_map(|(name, feature)| first_bad_video(dataset, name, feature).transpose())
+        .filter_map(|(name, feature)| match depth {
+            Depth::Videos => first_bad_video(dataset, name, feature).transpose(),
+            Depth::Files | Depth::Rows => first_short_video(dataset, name).transpose(),
+        })
         .collect()
+}
+
+/// Finds the first episode with a last row that has no frame in the video column `name`.
+fn first_short_video(dataset: &Dataset, name: &str) -> Result<Option<(usize, DatasetError)>, DatasetError> {
+    let mut reader = DecodedImageReader::new(dataset, &[name])?;
+    for episode in dataset.episodes().iter().filter(|episode| episode.length > 0) {
+        let last = At {
+            episode: episode.index,
+            frame: episode.length - 1,
+        };
+        if let Err(problem) = reader.require_frames(last) {
+            return Ok(Some((episode.index, problem)));
+        }
+    }
+    Ok(None)
 }
 
 /// Finds the first episode with a missing or wrong frame in the video column `name`.
@@ -181,11 +202,11 @@ fn first_bad_video(
             if let Err(problem) = reader.read(At { episode, frame }, &mut images) {
                 return Ok(Some((episode, problem)));
             }
-            let found = images.first().map(|image| (image.width(), image.height()));
-            if found != feature.size() {
+            let found = images.first().map_or((0, 0), |image| (image.width(), image.height()));
+            if !feature.has_size(found) {
                 let problem = format!(
                     "{name}, row {frame} of episode {episode}: expected {}",
-                    another_size(feature, found.unwrap_or_default())
+                    another_size(feature, found)
                 );
                 return Ok(Some((episode, DatasetError::content(dataset.root(), problem))));
             }
@@ -243,32 +264,36 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
         values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + names.len(),
         ..RowRange::ALL
     };
-    let mut first = 0;
+    let (mut first, mut begin_s) = (0, 0.0);
     for batch in table.read(&names, part)? {
         let batch = batch?;
-        check_places(&batch, path, info.fps, &mut expected)?;
+        check_places(&batch, path, info.fps, &mut begin_s, &mut expected)?;
         for name in &vectors {
             let dim = info.features.get(*name).map_or(0, Feature::len);
             let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
             let numbers = numbers.map_err(|problem| DatasetError::content(path, problem))?;
-            if numbers.iter().any(|value| !value.is_finite()) {
-                let problem = format!("{name}: expected numbers, found one that is not finite");
+            if let Some(at) = numbers.iter().position(|value| !value.is_finite()) {
+                let row = first + at / dim.max(1);
+                let problem = format!("{name}, row {row}: expected numbers, found one that is not finite");
                 return Err(DatasetError::content(path, problem));
             }
         }
         for (name, feature) in &pictures {
-            check_pictures(&batch, path, name, feature, &mut decoded)?;
+            let checked = check_pictures(&batch, first, name, feature, &mut decoded);
+            checked.map_err(|problem| DatasetError::content(path, problem))?;
         }
         first += batch.num_rows();
     }
     Ok(())
 }
 
-/// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones.
+/// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones, and
+/// `begin_s` is the time of the first row of the episode (s), which need not be 0.
 fn check_places(
     batch: &RecordBatch,
     path: &Path,
     fps: f64,
+    begin_s: &mut f64,
     expected: &mut impl Iterator<Item = (usize, usize, usize)>,
 ) -> Result<(), DatasetError> {
     let column = |problem: ColumnError| DatasetError::content(path, problem);
@@ -282,9 +307,11 @@ fn check_places(
             let problem = format!("expected frame, episode and row {should:?}, found {found:?}");
             return Err(DatasetError::content(path, problem));
         }
-        let due = frame as f64 / fps;
-        // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
-        if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
+        if frame == 0 {
+            *begin_s = time;
+        }
+        let due = *begin_s + frame as f64 / fps;
+        if !is_due(time, due) {
             let problem = format!("frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s");
             return Err(DatasetError::content(path, problem));
         }
@@ -292,26 +319,28 @@ fn check_places(
     Ok(())
 }
 
-/// Checks that the pictures of the column `name` can be decoded and have its size; `decoded` is memory for them.
+/// Checks that the pictures of the column `name` can be decoded and have its size; the batch begins at row `first` of its
+/// file, and `decoded` is memory for them.
 fn check_pictures(
     batch: &RecordBatch,
-    path: &Path,
+    first: usize,
     name: &str,
     feature: &Feature,
     decoded: &mut RgbImage,
-) -> Result<(), DatasetError> {
-    let bytes = columns::column(batch, name).and_then(|column| columns::pictures(&column, name));
-    for bytes in bytes.map_err(|problem| DatasetError::content(path, problem))? {
+) -> Result<(), String> {
+    let pictures = columns::column(batch, name).and_then(|column| columns::pictures(&column, name));
+    let pictures = pictures.map_err(|problem| problem.to_string())?;
+    for (bytes, row) in pictures.into_iter().zip(first..) {
         let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(decoded));
-        read.map_err(|problem| DatasetError::content(path, format!("{name}: {problem}")))?;
+        read.map_err(|problem| format!("{name}, row {row}: {problem}"))?;
         let found = (decoded.width(), decoded.height());
-        if Some(found) != feature.size() {
+        if !feature.has_size(found) {
             let hint = match feature.size() == Some((found.1, found.0)) {
-                true => "; pictures are as large as they are seen, turned as their EXIF data says",
+                true => "; a shape has the height before the width, of pictures that are turned as their EXIF data say",
                 false => "",
             };
-            let problem = format!("{name}: expected {}{hint}", another_size(feature, found));
-            return Err(DatasetError::content(path, problem));
+            let expected = another_size(feature, found);
+            return Err(format!("{name}, row {row}: expected {expected}{hint}"));
         }
     }
     Ok(())

@@ -53,9 +53,24 @@ fn quantiles_that_are_missing_are_counted_and_not_invented() {
 }
 
 #[test]
+fn episodes_that_are_counted_and_not_there_are_missed() {
+    let (_folder, root) = made(&Foreign::default());
+    std::fs::remove_dir_all(root.join("meta/episodes")).unwrap();
+    let message = Dataset::open(&root).unwrap_err().to_string();
+    assert!(
+        message.contains("meta/info.json: expected 2 episodes, found 0 in meta"),
+        "{message}"
+    );
+    let out = root.with_file_name("merged");
+    let arguments = ["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    assert!(!command_line::dataset(&arguments).status.success());
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_description_may_say_less_or_say_it_otherwise() {
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 11] = [
         ("no total of tasks", |info| {
             drop(info.as_object_mut().unwrap().remove("total_tasks"))
         }),
@@ -82,6 +97,11 @@ fn a_description_may_say_less_or_say_it_otherwise() {
             info["total_frames"] = json!(10.0);
             info["chunks_size"] = json!(1000.0);
         }),
+        ("a version without its letter", |info| {
+            info["codebase_version"] = json!("3.0")
+        }),
+        ("several robots", |info| info["robot_type"] = json!(["rm75", "rm65"])),
+        ("no robot", |info| info["robot_type"] = Value::Null),
         ("splits that are null", |info| info["splits"] = Value::Null),
         ("splits that are lists", |info| {
             info["splits"] = json!({"train": [0, 1]})

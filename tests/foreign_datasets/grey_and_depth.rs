@@ -1,4 +1,4 @@
-//! Tests of grey cameras and depth.
+//! Tests of grey cameras, depth, transparency, and of shapes in another order.
 
 use std::io::Cursor;
 
@@ -16,6 +16,56 @@ fn png(pixels: &image::DynamicImage) -> Vec<u8> {
         .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
         .unwrap();
     bytes
+}
+
+#[test]
+fn transparency_is_passed_over_and_shapes_are_read_by_their_names() {
+    let (_folder, root) = with_pictures();
+    let [top, wrist] = sample_dataset::CAMERAS;
+    for file in 0..3 {
+        let path = root.join(format!("data/chunk-000/file-00{file}.parquet"));
+        let clear = redrawn(read(&path).column_by_name(top).unwrap(), |w, h| {
+            png(&image::DynamicImage::ImageRgba8(image::ImageBuffer::from_fn(
+                w,
+                h,
+                |x, _| image::Rgba([x as u8, 7, 9, 100]),
+            )))
+        });
+        exchange(&path, &[(top, Some(clear))]);
+    }
+    describe(&root, |info| {
+        info["features"][top]["shape"] = json!([48, 64, 4]);
+        info["features"][wrist]["shape"] = json!([64, 48, 3]);
+        info["features"][wrist]["names"] = json!(["width", "height", "channels"]);
+    });
+    assert_eq!(problems(&root), Vec::<String>::new());
+    // Videos have a description that LeRobot understands: the height first, and no transparency.
+    let out = root.with_file_name("videos");
+    let arguments = ["encode", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    assert!(command_line::dataset(&arguments).status.success());
+    assert!(stdout_of(&["verify", out.to_str().unwrap(), "--deep"]).contains("sound"));
+    let dataset = Dataset::open(&out).unwrap();
+    for camera in [top, wrist] {
+        let feature = &dataset.info().features[camera];
+        assert_eq!(feature.shape, [48, 64, 3], "{camera}");
+        let names = feature.names.of_values(3).unwrap().unwrap();
+        assert_eq!(names, ["height", "width", "channels"], "{camera}");
+    }
+}
+
+#[test]
+fn depth_of_older_datasets_is_passed_over() {
+    let (_folder, root) = with_pictures();
+    let [top, _] = sample_dataset::CAMERAS;
+    let properties = json!({"video.fps": 10.0, "video.is_depth_map": true});
+    describe(&root, |info| info["features"][top]["video_info"] = properties.clone());
+    let dataset = Dataset::open(&root).unwrap();
+    assert!(dataset.info().pictures().all(|(name, _)| name != top));
+    let out = root.with_file_name("merged");
+    let arguments = ["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    assert!(command_line::dataset(&arguments).status.success());
+    let merged = Dataset::open(&out).unwrap();
+    assert_eq!(merged.info().features[top].video_info, Some(properties));
 }
 
 #[test]

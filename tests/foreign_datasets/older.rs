@@ -114,6 +114,59 @@ fn lines_of_episodes_may_have_any_order_but_each_episode_once() {
 }
 
 #[test]
+fn lines_may_be_written_as_pandas_and_people_write_them() {
+    for (file, from, to) in [
+        ("episodes.jsonl", "\"length\":5", "\"length\":5.0"),
+        ("episodes.jsonl", "\"episode_index\":1", "\"episode_index\":1.0"),
+        ("episodes.jsonl", "[\"pick the cube\"]", "\"pick the cube\""),
+        ("episodes.jsonl", "[\"pick the cube\"]", "null"),
+        ("episodes_stats.jsonl", "\"episode_index\":1", "\"episode_index\":1.0"),
+        ("episodes_stats.jsonl", "\"stats\":", "\"stats\":null,\"others\":"),
+        ("tasks.jsonl", "\"task_index\":0", "\"task_index\":0.0"),
+    ] {
+        let (_folder, root) = older(&Foreign::default(), "v2.1");
+        let path = root.join("meta").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        let dataset = Dataset::open(&root).unwrap_or_else(|e| panic!("{to}: {e}"));
+        assert_eq!(dataset.frames(), 10, "{to}");
+        assert_eq!(dataset.episodes()[1].tasks, ["pick the cube"], "{to}");
+        merged(&root);
+    }
+    let (_folder, root) = older(&Foreign::default(), "v2.1");
+    let path = root.join("meta/tasks.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.repeat(2)).unwrap();
+    assert_eq!(Dataset::open(&root).unwrap().tasks(), ["pick the cube"]);
+    std::fs::write(&path, text.clone() + &text.replace("pick", "push")).unwrap();
+    let message = Dataset::open(&root).unwrap_err().to_string();
+    assert!(message.contains("each once, found 0"), "{message}");
+}
+
+#[test]
+fn statistics_of_episodes_that_are_cut_are_named() {
+    let (_folder, root) = older(&Foreign::default(), "v2.1");
+    let path = root.join("meta/episodes_stats.jsonl");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    let message = problems(&root).join("\n");
+    assert!(message.contains("episodes_stats.jsonl: line 2"), "{message}");
+}
+
+#[test]
+fn groups_of_values_may_be_described_with_nulls() {
+    let (_folder, root) = older(&Foreign::default(), "v2.0");
+    let groups =
+        r#"{"action": {"tool": {"start": 0, "end": 6, "absolute": null, "original_key": null, "range": null}}}"#;
+    std::fs::write(root.join("meta/modality.json"), groups).unwrap();
+    let dataset = Dataset::open(&root).unwrap();
+    let at = thinkvla::dataset::At { episode: 0, frame: 4 };
+    let chunk = dataset.chunk("action", at, 2).unwrap();
+    assert_eq!(chunk.values[..7], chunk.values[7..]);
+}
+
+#[test]
 fn statistics_that_are_no_numbers_are_counted_anew() {
     let foreign = Foreign::default();
     let (_folder, root) = older(&foreign, "v2.1");

@@ -1,5 +1,9 @@
 //! Tests of files that are something else, and of files that systems leave in folders.
 
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryArray, StringArray, StructArray};
 use thinkvla::dataset::Dataset;
 
 use super::foreign::{DATA, EPISODES, Foreign, exchange, read};
@@ -55,6 +59,66 @@ fn files_that_are_something_else_are_called_by_their_names() {
         let message = Dataset::open(&root).unwrap_err().to_string();
         assert!(
             message.contains("expected a parquet file") && message.contains(problem),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn folders_that_are_something_else_are_called_by_their_names() {
+    for (file, name) in [
+        ("meta_data/info.json", "LeRobot before v2.0"),
+        ("info.json", "name the folder that holds it"),
+        ("state.json", "save_to_disk"),
+        ("dataset_info.json", "TensorFlow (RLDS)"),
+        (".zgroup", "a Zarr store"),
+        ("metadata.yaml", "`thinkvla dataset import`"),
+        ("config.json", "a checkpoint"),
+        ("meta/tasks.parquet", "a part of a dataset"),
+        ("notes.txt", "name the folder that holds meta"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "{}").unwrap();
+        let message = Dataset::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("found no meta/info.json") && message.contains(name),
+            "{file}: {message}"
+        );
+    }
+    // The cache of Hugging Face, and a file.
+    let (folder, root) = made(&Foreign::default());
+    let inner = folder.path().join("hub/datasets--a--b/snapshots/1f2e");
+    std::fs::create_dir_all(inner.parent().unwrap()).unwrap();
+    std::fs::rename(&root, &inner).unwrap();
+    let message = Dataset::open(&folder.path().join("hub")).unwrap_err().to_string();
+    assert!(message.contains(inner.to_str().unwrap()), "{message}");
+    let message = Dataset::open(&inner.join("meta/tasks.parquet"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("expected the folder of a dataset, found a file"),
+        "{message}"
+    );
+}
+
+#[test]
+fn pictures_of_which_rows_have_only_paths_are_refused_with_what_to_do() {
+    let (_folder, root) = with_pictures();
+    let camera = sample_dataset::CAMERAS[0];
+    let path = root.join("data/chunk-000/file-000.parquet");
+    let rows = read(&path);
+    let paths = StringArray::from_iter_values((0..rows.num_rows()).map(|row| format!("images/{row}.png")));
+    let bytes = BinaryArray::from(vec![None::<&[u8]>; rows.num_rows()]);
+    let fields = rows.column_by_name(camera).unwrap().as_struct().fields().clone();
+    let columns: Vec<ArrayRef> = vec![Arc::new(bytes), Arc::new(paths.clone())];
+    let pictures: ArrayRef = Arc::new(StructArray::try_new(fields, columns, None).unwrap());
+    for column in [pictures, Arc::new(paths)] {
+        exchange(&path, &[(camera, Some(column))]);
+        let message = problems(&root).join("\n");
+        assert!(
+            message.contains(camera) && message.contains("perhaps only a path; write the pictures into the rows"),
             "{message}"
         );
     }

@@ -112,13 +112,13 @@ fn late_times_are_as_right_as_32_bits_can_be() {
         .as_primitive::<arrow_array::types::Float32Type>()
         .values()
         .iter()
-        .map(|t| t + 0.002)
+        .map(|t| if *t > 0.0 { t + 0.002 } else { *t })
         .collect();
     exchange(
         &root.join(DATA),
         &[("timestamp", Some(Arc::new(arrow_array::Float32Array::from(late))))],
     );
-    assert!(problems(&root)[0].contains("frame 0 at 7 Hz"), "{:?}", problems(&root));
+    assert!(problems(&root)[0].contains("frame 1 at 7 Hz"), "{:?}", problems(&root));
 }
 
 #[test]
@@ -155,6 +155,18 @@ fn rows_of_another_length_are_named_even_where_the_total_fits() {
         "{message}"
     );
     assert!(Dataset::open(&root).unwrap_err().to_string().contains("row 2"));
+}
+
+#[test]
+fn the_row_of_a_value_that_is_not_finite_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    Foreign::default().write_with(&root, |row| match row {
+        8 => vec![0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0, 0.0],
+        _ => vec![0.0; 7],
+    });
+    let message = problems(&root).join("\n");
+    assert!(message.contains("action, row 8: expected numbers"), "{message}");
 }
 
 #[test]

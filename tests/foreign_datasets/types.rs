@@ -72,6 +72,8 @@ fn actions_of_16_bits_or_of_two_dimensions_are_read() {
         ("float32", json!([7, 1]), Some(nested)),
         ("float32", json!([7, 1]), None),
         ("float32", json!([1, 7]), None),
+        ("float", json!([7]), None),
+        ("double", json!([7]), None),
     ] {
         let (_folder, root) = made(&foreign);
         describe(&root, |info| {

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::Float64Array;
+use arrow_array::{Float32Array, Float64Array};
 use serde_json::json;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::decoded_images::DecodedImageReader;
 use thinkvla::dataset::{At, Dataset};
 
-use super::foreign::{EPISODES, Foreign, describe, exchange, extend, whole};
-use super::{command_line, made, pointer};
+use super::foreign::{DATA, EPISODES, Foreign, describe, exchange, extend, whole};
+use super::{command_line, made, pointer, problems};
 
 const CAMERA: &str = "observation.images.top";
 const VIDEO: &str = "videos/observation.images.top/chunk-000/file-000.mp4";
@@ -85,6 +85,18 @@ fn rows_have_the_frames_of_their_own_times() {
 }
 
 #[test]
+fn rows_that_begin_late_have_the_frames_of_their_times() {
+    let (_folder, root) = with_video("x264_lerobot.mp4", [0.0, 2.0]);
+    // The beginnings of both episodes were cut off, and their times and the video were left as they were.
+    let times = [1.0, 0.5]
+        .into_iter()
+        .flat_map(|begin| (0..5).map(move |frame| begin + frame as f32 / 10.0));
+    let times = Arc::new(Float32Array::from_iter_values(times));
+    exchange(&root.join(DATA), &[("timestamp", Some(times))]);
+    assert_sound(&root, [10, 25]);
+}
+
+#[test]
 fn times_after_an_empty_edit_are_those_of_lerobot() {
     let (_folder, root) = with_video("x264_after_empty_edit.mp4", [0.2, 0.7]);
     assert_sound(&root, [0, 5]);
@@ -112,6 +124,18 @@ fn rows_are_read_backwards_through_open_groups_of_pictures() {
 }
 
 #[test]
+fn videos_are_where_lerobot_writes_them_if_nothing_else_is_said() {
+    let (_folder, root) = with_late_video();
+    for path in [None, Some(serde_json::Value::Null)] {
+        describe(&root, |info| match path {
+            Some(path) => info["video_path"] = path,
+            None => drop(info.as_object_mut().unwrap().remove("video_path")),
+        });
+        assert_sound(&root, [0, 5]);
+    }
+}
+
+#[test]
 fn rows_between_two_frames_are_named() {
     let (_folder, root) = with_late_video();
     let column = format!("videos/{CAMERA}/from_timestamp");
@@ -125,12 +149,28 @@ fn rows_between_two_frames_are_named() {
 }
 
 #[test]
+fn videos_that_end_before_the_last_row_are_named() {
+    let (_folder, root) = with_video("x264_late.mp4", [0.0, 0.603]);
+    let message = problems(&root).join("\n");
+    assert!(
+        message.contains(VIDEO) && message.contains("row 4 of episode 1: second"),
+        "{message}"
+    );
+}
+
+#[test]
 fn files_in_place_of_videos_are_called_by_their_names() {
     let (_folder, root) = with_late_video();
     pointer(&root.join(VIDEO));
     let (is_sound, message) = deep(&root);
     assert!(
         !is_sound && message.contains(VIDEO) && message.contains("`git lfs pull`"),
+        "{message}"
+    );
+    // Whether a video can be opened is looked at without decoding it.
+    let message = problems(&root).join("\n");
+    assert!(
+        message.contains(VIDEO) && message.contains("`git lfs pull`"),
         "{message}"
     );
     std::fs::write(root.join(VIDEO), b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81").unwrap();

@@ -98,6 +98,49 @@ fn compressed_mosaics_are_refused_and_those_that_were_converted_are_read() {
 }
 
 #[test]
+fn what_follows_the_end_of_a_jpeg_is_passed_over() {
+    for data in [RAMP_JPEG, RAMP_PROGRESSIVE, RAMP_GREY_JPEG] {
+        let plain = decoded("jpeg", data).unwrap();
+        for appended in [&b"\0\0\0"[..], b"\xff\xff\xff", b"SEFT trailer of a phone", RAMP_PNG] {
+            let followed = [data, appended].concat();
+            assert_eq!(decoded("jpeg", &followed).unwrap(), plain);
+            // The end of an image in a segment is not that of the file.
+            let preview = [
+                &data[..2],
+                b"\xff\xe1\0\x06\xff\xd8\xff\xd9",
+                &data[2..data.len() - 2],
+                appended,
+            ]
+            .concat();
+            assert!(decoded("jpeg", &preview).is_err());
+        }
+    }
+}
+
+/// The same image without its Huffman tables, as cameras send Motion JPEG.
+fn without_tables(jpeg: &[u8]) -> Vec<u8> {
+    let (mut bare, mut rest) = (jpeg[..2].to_vec(), &jpeg[2..]);
+    while rest[1] != 0xda {
+        let (segment, next) = rest.split_at(2 + usize::from(u16::from_be_bytes([rest[2], rest[3]])));
+        if segment[1] != 0xc4 {
+            bare.extend(segment);
+        }
+        rest = next;
+    }
+    bare.extend(rest);
+    bare
+}
+
+#[test]
+fn frames_of_motion_jpeg_without_tables_have_the_standard_ones() {
+    for data in [RAMP_JPEG, RAMP_GREY_JPEG] {
+        let bare = without_tables(data);
+        assert!(bare.len() < data.len());
+        assert_eq!(decoded("jpeg", &bare).unwrap(), decoded("jpeg", data).unwrap());
+    }
+}
+
+#[test]
 fn every_truncation_is_an_error() {
     for data in [RAMP_JPEG, RAMP_PROGRESSIVE, RAMP_GREY_JPEG] {
         (0..data.len()).for_each(|len| assert!(decoded("jpeg", &data[..len]).is_err(), "jpeg cut to {len}"));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, BinaryArray, StructArray};
+use arrow_array::{ArrayRef, BinaryArray, Float64Array, StructArray};
 use serde_json::{Value, json};
 
 use super::command_line;
@@ -64,6 +64,26 @@ fn videos_that_are_missing_or_something_else_are_named() {
         "`git lfs pull`",
         "file-002.mp4: No such file",
     ] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn videos_that_end_before_their_rows_are_named() {
+    let fixture = RunFixture::new("");
+    let encoded = fixture.path("encoded");
+    let (data, out) = (fixture.path("data"), encoded.to_str().unwrap());
+    let made = command_line::dataset(&["encode", data.to_str().unwrap(), "--out", out]);
+    assert!(made.status.success());
+    let mut config = fixture.load();
+    config.data.datasets[0].path.clone_from(&encoded);
+    // All rows of one episode are a second late, behind the end of its video.
+    let episodes = encoded.join("meta/episodes/chunk-000/file-001.parquet");
+    let column = format!("videos/{}/from_timestamp", CAMERAS[0]);
+    let late: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
+    exchange(&episodes, &[(&column, Some(late))]);
+    let message = fixture.open(config, false).err().unwrap();
+    for part in ["the videos of 1 episodes", "of episode 1: second", "file-001.mp4"] {
         assert!(message.contains(part), "{message}");
     }
 }

@@ -251,14 +251,17 @@ pub fn pictures(array: &ArrayRef, name: &str) -> Result<Vec<Vec<u8>>, ColumnErro
         }
         _ => Arc::clone(array),
     };
-    let some = |bytes: Option<&[u8]>| {
-        let missing = || ColumnError::unexpected(name, "the bytes of a picture", "none (only a path?)");
-        bytes.map(<[u8]>::to_vec).ok_or_else(missing)
+    let missing = || {
+        let found = "none, perhaps only a path; write the pictures into the rows, e.g. with embed_table_storage of Hugging \
+                     Face's datasets";
+        ColumnError::unexpected(name, "the bytes of a picture", found)
     };
+    let some = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec).ok_or_else(missing);
     match bytes.data_type() {
         DataType::Binary => bytes.as_binary::<i32>().iter().map(some).collect(),
         DataType::LargeBinary => bytes.as_binary::<i64>().iter().map(some).collect(),
         DataType::BinaryView => bytes.as_binary_view().iter().map(some).collect(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Err(missing()),
         other => Err(ColumnError::unexpected(name, "bytes of pictures", other)),
     }
 }

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use super::sampler::{RowPlace, randomness};
 use super::text::vlm_batches::VlmBatches;
 use super::vla_batches::VlaBatches;
+use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::feature::Dtype;
 use crate::dataset::reader::video_path;
 use crate::dataset::{At, Dataset};
@@ -59,7 +60,8 @@ pub fn require_instructions(batch_source: &VlaBatches) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Checks that every video exists, and that the images of some rows of every dataset can be read.
+/// Checks that every video exists and reaches as far as its rows, and that the images of some rows of every dataset can
+/// be read.
 ///
 /// # Errors
 /// When a file or row cannot be read; names them.
@@ -125,7 +127,7 @@ fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
     }
     bar.finish_and_clear();
     match problems.is_empty() {
-        true => Ok(()),
+        true => require_last_frames(dataset, &videos),
         false => {
             let message = format!(
                 "{} of {} videos cannot be read: {}",
@@ -136,6 +138,30 @@ fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
             Err(RunError::data(dataset.root(), message))
         }
     }
+}
+
+/// Checks that videos have a frame for the last row of every episode: recorders that are stopped lose some.
+fn require_last_frames(dataset: &Dataset, videos: &[&String]) -> Result<(), RunError> {
+    let names: Vec<&str> = videos.iter().map(|name| name.as_str()).collect();
+    let mut reader = DecodedImageReader::new(dataset, &names)?;
+    let mut problems = Vec::new();
+    for episode in dataset.episodes().iter().filter(|episode| episode.length > 0) {
+        let last = At {
+            episode: episode.index,
+            frame: episode.length - 1,
+        };
+        problems.extend(reader.require_frames(last).err().map(|e| e.to_string()));
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the videos of {} episodes cannot be read to the last row; `thinkvla dataset delete` makes a dataset without such \
+         episodes: {}",
+        problems.len(),
+        shown(&problems)
+    );
+    Err(RunError::data(dataset.root(), message))
 }
 
 /// Checks that every conversation can be fed to the network, and that the images of some can be read.
