@@ -1,6 +1,7 @@
 """Shared parts of the launch files of this package: nodes that end with their launch, and common arguments."""
 import difflib
 import os
+import sys
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -41,8 +42,9 @@ LOG_LEVEL = DeclareLaunchArgument('log_level', default_value='info', choices=['d
 
 # Names of the arguments of all files that are loaded: a file that is included sees the arguments of the others.
 DECLARED = set()
-# What PushRosNamespace of launch_ros sets in addition to the arguments.
-SET_BY_ROS = {'ros_namespace'}
+# Whether a file of this folder was named to `ros2 launch`. One of another package may have arguments of any name.
+LAUNCHED = any(word.endswith('.launch.py') and os.path.basename(word) in os.listdir(os.path.dirname(__file__))
+               for word in sys.argv)
 
 
 def checked(arguments):
@@ -52,7 +54,7 @@ def checked(arguments):
     DECLARED.update(known)
 
     def refuse_misspelt(context):
-        for name in sorted(set(context.launch_configurations) - DECLARED - SET_BY_ROS):
+        for name in sorted(set(context.launch_configurations) - DECLARED if LAUNCHED else ()):
             for meant in difflib.get_close_matches(name, known, 1, 0.8):
                 raise RuntimeError(f'unknown launch argument {name}: expected {meant}; --show-args lists them')
 

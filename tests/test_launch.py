@@ -195,11 +195,21 @@ def test_every_launch_file_refuses_misspelt_arguments(launch, file, argument, me
     assert not calls
 
 
-@pytest.mark.parametrize('file', FILES)
-def test_the_namespace_of_a_group_is_no_misspelt_argument(launch, file):
-    # mini_launch refuses it as it refuses any argument that is not declared; `ros2 launch` does not.
-    done, _ = launch(file, 'ros_namespace:=/left')
-    assert 'expected namespace' not in done.stderr
+def test_a_launch_file_of_others_may_have_arguments_of_any_name(launch, tmp_path):
+    theirs = tmp_path / 'theirs.py'
+    theirs.write_text(f'''
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+def generate_launch_description():
+    source = PythonLaunchDescriptionSource("{ROOT / 'launch' / 'policy.launch.py'}")
+    return LaunchDescription([DeclareLaunchArgument("robots", default_value="2"),
+                              IncludeLaunchDescription(source, launch_arguments=[("robots", "2")])])
+''')
+    done, calls = launch(theirs)
+    assert done.returncode == 0, done.stderr
+    assert started(calls) == ['arm_node', 'robot_state_publisher']
 
 
 def test_a_parameter_file_reaches_every_node_that_is_started(launch, tmp_path):

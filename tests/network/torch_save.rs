@@ -284,6 +284,22 @@ fn the_prefixes_of_a_network_that_was_saved_within_a_wrapper_are_left_out() {
 }
 
 #[test]
+fn weights_in_float16_are_noted() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let safe = directory.path().join("model.safetensors");
+    assert!(read(directory.path()).unwrap().notes.is_empty());
+    let mut tensors = of_file(&safe);
+    tensors.iter_mut().for_each(|tensor| tensor.storage = "HalfStorage");
+    std::fs::write(directory.path().join("pytorch_model.bin"), save(&tensors)).unwrap();
+    std::fs::remove_file(&safe).unwrap();
+    let notes = read(directory.path()).unwrap().notes.concat();
+    assert!(
+        notes.contains("the weights are in float16, and the backbone computes in bfloat16"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn a_pickle_that_is_not_plain_is_refused_with_the_way_to_convert_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("steps_10_pytorch_model.pt");

@@ -5,12 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use safetensors::Dtype;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use super::coverage::Coverage;
 use super::processor::ImageBounds;
-use super::weights::{CheckpointPart, TensorSelection, WeightFiles, Weights};
+use super::weights::{CheckpointPart, EMBEDDING, TensorSelection, WeightFiles, Weights};
 use super::{CheckpointOptions, Placement, huggingface, ours, shards, starvla};
 use crate::contract::{Contract, DimensionStatistics};
 use crate::files;
@@ -162,6 +163,14 @@ impl Manifest {
         if let Some(dtype) = options.dtype {
             manifest.compute = dtype;
             manifest.thinkvla.iter_mut().for_each(|ours| ours.compute = dtype);
+        }
+        let embedding = manifest.files.get(EMBEDDING);
+        if manifest.compute == Precision::Bfloat16 && embedding.is_some_and(|stored| stored.dtype == Dtype::F16) {
+            manifest.notes.push(
+                "the weights are in float16, and the backbone computes in bfloat16, which rounds them; `thinkvla convert` \
+                 with --dtype float32 keeps all of their digits"
+                    .to_owned(),
+            );
         }
         Ok(manifest)
     }
