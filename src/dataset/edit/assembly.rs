@@ -122,7 +122,7 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    /// Copies the rows of an episode with all their columns; returns the task index of each.
+    /// Copies the rows of an episode with their columns; returns the task index of each.
     fn copy_rows(
         &mut self,
         from: &Dataset,
