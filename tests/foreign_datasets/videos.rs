@@ -142,6 +142,18 @@ fn videos_are_where_lerobot_writes_them_if_nothing_else_is_said() {
 }
 
 #[test]
+fn parts_of_videos_need_no_ends() {
+    let (_folder, root) = with_late_video();
+    exchange(
+        &root.join(EPISODES),
+        &[(&format!("videos/{CAMERA}/to_timestamp"), None)],
+    );
+    assert_sound(&root, [0, 5]);
+    let dataset = Dataset::open(&root).unwrap();
+    assert!((dataset.episodes()[1].videos[CAMERA].to_s - 1.003).abs() < 1e-9);
+}
+
+#[test]
 fn rows_between_two_frames_are_named() {
     let (_folder, root) = with_late_video();
     let column = format!("videos/{CAMERA}/from_timestamp");
