@@ -236,6 +236,41 @@ fn datasets_with_different_columns_are_not_merged_and_the_difference_is_named() 
 }
 
 #[test]
+fn datasets_with_different_contracts_are_not_merged_and_the_difference_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, a) = recording(folder.path(), "a");
+    let (root, b) = recording(folder.path(), "b");
+    let contract = root.join("contract.yaml");
+    let text = std::fs::read_to_string(&contract).unwrap();
+    let out = folder.path().join("c");
+    for (from, to, difference) in [
+        ("sequential", "from_anchor", "data.composition: expected Sequential, as"),
+        ("rm75", "rm65", "robot.arm: expected rm75, as"),
+    ] {
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&contract, text.replace(from, to)).unwrap();
+        for merged in [&a, &b] {
+            let other = if merged == &a { &b } else { &a };
+            let output = command_line::dataset(&["merge", merged, other, "--out", out.to_str().unwrap()]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            let field = difference.split(':').next().unwrap();
+            assert!(!output.status.success() && said.contains(field), "{said}");
+            assert!(merged != &a || said.contains(difference), "{said}");
+        }
+    }
+    std::fs::remove_file(&contract).unwrap();
+    for sources in [[&a, &b], [&b, &a]] {
+        let output = command_line::dataset(&["merge", sources[0], sources[1], "--out", out.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains("b/contract.yaml: expected a contract as in"),
+            "{said}"
+        );
+    }
+    assert!(!out.exists());
+}
+
+#[test]
 fn verify_and_repair_say_what_is_wrong_and_what_was_done() {
     let folder = tempfile::tempdir().unwrap();
     let (root, text) = recording(folder.path(), "set");

@@ -43,7 +43,7 @@ fuzz_target!(
             if let Ok(movie) = Movie::read(&mut Cursor::new(data), data.len() as u64) {
                 for sample in &movie.samples {
                     assert!(sample.offset + u64::from(sample.size) <= data.len() as u64);
-                    assert!((sample.shown as usize) < movie.order.len());
+                    assert!((sample.shown as usize) < movie.samples.len());
                 }
                 assert!(movie.samples.first().is_some_and(|first| first.entry));
             }

@@ -7,10 +7,12 @@
 mod error;
 mod instruction_text;
 mod robot;
+mod settings;
 
 pub use error::ContractError;
 pub use instruction_text::has_words;
 pub use robot::{Camera, Robot};
+pub use settings::{SettingDifference, step_differences};
 
 use std::path::Path;
 

@@ -161,15 +161,19 @@ fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<()
         let parts = ["chunk_index", "file_index", "from_timestamp", "to_timestamp"];
         names.extend(parts.map(|part| format!("videos/{key}/{part}")));
     }
-    let names: Vec<&str> = names.iter().map(String::as_str).chain(tasks).collect();
+    // Ends of episodes follow from their lengths.
+    let wanted = names.iter().map(String::as_str).chain(tasks);
+    let names: Vec<&str> = wanted
+        .filter(|name| !name.ends_with("/to_timestamp") || table.has(name))
+        .collect();
     for batch in table.read(&names, RowRange::ALL)? {
-        let read = read_batch(&batch?, &videos).map_err(|problem| DatasetError::content(path, problem))?;
+        let read = read_batch(&batch?, &videos, info.fps).map_err(|problem| DatasetError::content(path, problem))?;
         episodes.extend(read);
     }
     Ok(())
 }
 
-fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, ColumnError> {
+fn read_batch(batch: &RecordBatch, videos: &[String], fps: f64) -> Result<Vec<Episode>, ColumnError> {
     let count = |name: &str| columns::counts(batch, name).map(Vec::into_iter);
     let (mut index, mut length) = (count("episode_index")?, count("length")?);
     let (mut chunk, mut file) = (count("data/chunk_index")?, count("data/file_index")?);
@@ -179,7 +183,14 @@ fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, Co
         let chunks = columns::counts(batch, &format!("videos/{key}/chunk_index"))?;
         let files = columns::counts(batch, &format!("videos/{key}/file_index"))?;
         let starts = columns::doubles(batch, &format!("videos/{key}/from_timestamp"))?;
-        let ends = columns::doubles(batch, &format!("videos/{key}/to_timestamp"))?;
+        let end = format!("videos/{key}/to_timestamp");
+        let ends = match batch.column_by_name(&end) {
+            Some(_) => columns::doubles(batch, &end)?,
+            None => {
+                let last = starts.iter().zip(length.as_slice());
+                last.map(|(start, length)| start + *length as f64 / fps).collect()
+            }
+        };
         let places = chunks
             .into_iter()
             .zip(files)

@@ -7,7 +7,7 @@ use thinkvla::dataset::statistics::Statistics;
 use thinkvla::dataset::{Dataset, episode_stats};
 
 use super::command_line;
-use super::foreign::{Foreign, older_rows};
+use super::foreign::{Foreign, extend, older_rows, read, whole};
 use super::problems;
 
 fn older(foreign: &Foreign, version: &str) -> (tempfile::TempDir, PathBuf) {
@@ -142,6 +142,20 @@ fn lines_may_be_written_as_pandas_and_people_write_them() {
     std::fs::write(&path, text.clone() + &text.replace("pick", "push")).unwrap();
     let message = Dataset::open(&root).unwrap_err().to_string();
     assert!(message.contains("each once, found 0"), "{message}");
+}
+
+#[test]
+fn columns_that_are_not_described_are_left_out_and_named() {
+    let (_folder, root) = older(&Foreign::default(), "v2.1");
+    extend(&root.join(older_rows(0)), vec![("__index_level_0__", whole(0..5))]);
+    assert_eq!(problems(&root), Vec::<String>::new());
+    let (out, said) = merged(&root);
+    assert!(
+        said.contains("does not describe are left out: __index_level_0__"),
+        "{said}"
+    );
+    let rows = read(&out.join("data/chunk-000/file-000.parquet"));
+    assert!(rows.column_by_name("__index_level_0__").is_none());
 }
 
 #[test]

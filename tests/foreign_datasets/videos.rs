@@ -107,6 +107,12 @@ fn times_after_an_empty_edit_are_those_of_lerobot() {
 }
 
 #[test]
+fn frames_that_an_edit_list_hides_are_only_decoded() {
+    let (_folder, root) = with_video("x264_cut.mp4", [0.0, 15.0]);
+    assert_sound(&root, [5, 155]);
+}
+
+#[test]
 fn times_without_an_edit_list_are_those_of_lerobot() {
     // Reordered frames in fragments: the first is shown at 0.2 s.
     let (_folder, root) = with_video("x264_fragments.mp4", [0.2, 0.7]);
@@ -133,6 +139,18 @@ fn videos_are_where_lerobot_writes_them_if_nothing_else_is_said() {
         });
         assert_sound(&root, [0, 5]);
     }
+}
+
+#[test]
+fn parts_of_videos_need_no_ends() {
+    let (_folder, root) = with_late_video();
+    exchange(
+        &root.join(EPISODES),
+        &[(&format!("videos/{CAMERA}/to_timestamp"), None)],
+    );
+    assert_sound(&root, [0, 5]);
+    let dataset = Dataset::open(&root).unwrap();
+    assert!((dataset.episodes()[1].videos[CAMERA].to_s - 1.003).abs() < 1e-9);
 }
 
 #[test]

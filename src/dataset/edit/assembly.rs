@@ -10,6 +10,7 @@ use crate::dataset::episodes::{self, Episode, FilePlace, VideoSpan};
 use crate::dataset::error::DatasetError;
 use crate::dataset::feature::Dtype;
 use crate::dataset::info::{CHUNK, DATA, EPISODES, Info, VIDEOS, Version, expand};
+use crate::dataset::parquet::table::Table;
 use crate::dataset::reader::{Dataset, data_path, video_path};
 use crate::dataset::statistics::Statistics;
 use crate::dataset::storage::Storage;
@@ -45,6 +46,7 @@ impl<'a> Assembly<'a> {
     /// # Errors
     /// When one is missing or damaged, or writing fails.
     pub fn take_all(&mut self, source: &EpisodeSource<'_>) -> Result<(), DatasetError> {
+        warn_of_undescribed(source.dataset)?;
         let mut known = episode_stats::of_episodes(source.dataset.root(), source.dataset.info())?;
         for choice in &source.episodes {
             let episode = source.dataset.episodes().get(choice.episode).ok_or_else(|| {
@@ -120,7 +122,7 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    /// Copies the rows of an episode with all their columns; returns the task index of each.
+    /// Copies the rows of an episode with their columns; returns the task index of each.
     fn copy_rows(
         &mut self,
         from: &Dataset,
@@ -177,6 +179,25 @@ impl<'a> Assembly<'a> {
         self.info.save(self.storage, self.out)?;
         Ok(self.info)
     }
+}
+
+/// Warns of columns that the description lacks. They are not copied: LeRobot refuses rows with such columns.
+fn warn_of_undescribed(dataset: &Dataset) -> Result<(), DatasetError> {
+    let (root, info) = (dataset.root(), dataset.info());
+    let Some(episode) = dataset.episodes().iter().find(|episode| episode.length > 0) else {
+        return Ok(());
+    };
+    let path = data_path(root, info, episode)?;
+    let table = Table::open(&path)?;
+    let others: Vec<_> = table
+        .names()
+        .filter(|name| !info.features.contains_key(*name))
+        .collect();
+    if !others.is_empty() {
+        let (root, others) = (root.display(), others.join(", "));
+        tracing::warn!("{root}: columns that meta/info.json does not describe are left out: {others}");
+    }
+    Ok(())
 }
 
 /// Returns the description of the same dataset without episodes.

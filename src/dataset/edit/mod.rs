@@ -14,7 +14,7 @@ use super::open_episode;
 use super::reader::Dataset;
 use super::storage::{Storage, commit_with, new_folder, require_outside};
 use super::verify::require_described_rows;
-use crate::contract::FILE_NAME;
+use crate::contract::{Contract, ContractError, FILE_NAME, step_differences};
 use crate::files;
 use crate::writer_lock::{LOCK, WriterLock};
 
@@ -40,7 +40,7 @@ pub struct EpisodeSource<'a> {
 /// sources. The contract and `modality.json` are those of the first source.
 ///
 /// # Errors
-/// When the sources differ in rate or columns, have other rows than their metadata describes, an episode is missing or
+/// When the sources differ in rate, columns or contract, have other rows than their metadata describes, an episode is missing or
 /// damaged, or writing fails. Then `out` has no `meta/info.json` and is not a dataset.
 pub fn assemble(storage: &dyn Storage, sources: &[EpisodeSource<'_>], out: &Path) -> Result<Info, DatasetError> {
     let first = sources
@@ -48,6 +48,7 @@ pub fn assemble(storage: &dyn Storage, sources: &[EpisodeSource<'_>], out: &Path
         .ok_or_else(|| DatasetError::Request("expected a dataset, found none".into()))?;
     for other in sources.iter().skip(1) {
         fit(first.dataset, other.dataset)?;
+        fit_contracts(first.dataset, other.dataset)?;
     }
     for source in sources {
         require_outside(out, source.dataset.root())?;
@@ -177,6 +178,45 @@ fn fit(a: &Dataset, b: &Dataset) -> Result<(), DatasetError> {
         }
     }
     Ok(())
+}
+
+/// Checks that the contracts of both say the same of the robot and of the steps of actions, or that neither has one: the
+/// new dataset gets that of the first, and with it the meaning of its values.
+fn fit_contracts(a: &Dataset, b: &Dataset) -> Result<(), DatasetError> {
+    let path = |dataset: &Dataset| dataset.root().join(FILE_NAME);
+    let (one, other) = (path(a), path(b));
+    match (one.exists(), other.exists()) {
+        (false, false) => return Ok(()),
+        (true, true) => {}
+        (has, _) => {
+            let (there, absent) = if has { (one, other) } else { (other, one) };
+            let problem = format!(
+                "expected a contract as in {}, found none; copy that one if the values mean the same",
+                there.display()
+            );
+            return Err(DatasetError::content(&absent, problem));
+        }
+    }
+    let load = |dataset: &Dataset| Contract::load(dataset.root()).map_err(|e| DatasetError::content(&path(dataset), e));
+    let (expected, found) = (load(a)?, load(b)?);
+    let of_robot = match expected.robot.require_same(&found.robot) {
+        Err(ContractError::Mismatch {
+            field, expected, found, ..
+        }) => Some((field, expected, found)),
+        _ => None,
+    };
+    let of_steps = step_differences(&expected.data, &found.data);
+    let of_steps = of_steps.map(|of| (format!("data.{}", of.field), of.expected, of.found));
+    match of_robot.into_iter().chain(of_steps).next() {
+        Some((field, expected, found)) => {
+            let problem = format!(
+                "{field}: expected {expected}, as {} has it, found {found}",
+                one.display()
+            );
+            Err(DatasetError::content(&other, problem))
+        }
+        None => Ok(()),
+    }
 }
 
 fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetError> {

@@ -1,4 +1,4 @@
-//! Copies the rows of an episode, with all their columns and with their indices in the new dataset.
+//! Copies the rows of an episode, with the columns that are described and with their indices in the new dataset.
 
 use std::path::Path;
 use std::sync::Arc;

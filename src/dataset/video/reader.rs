@@ -134,7 +134,10 @@ impl<R: Read + Seek> VideoReader<R> {
         }
         if self.shown != Some(index) {
             self.shown = None;
-            if let Err(e) = self.decode(index) {
+            let Movie { order, samples, .. } = &self.movie;
+            let sample = order.get(index).and_then(|sample| samples.get(*sample as usize));
+            let in_file = sample.map_or(index, |sample| sample.shown as usize);
+            if let Err(e) = self.decode(in_file) {
                 self.decoder = None;
                 return Err(match e {
                     VideoError::Malformed(problem) => VideoError::Codec { frame: index, problem },
@@ -146,6 +149,7 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(&self.picture)
     }
 
+    /// Decodes frame `index`, counted with those that are not shown.
     fn decode(&mut self, index: usize) -> Result<(), VideoError> {
         let (entry, forward) = self.entry_for(index)?;
         let mut decoder = match self.decoder.take() {

@@ -115,7 +115,13 @@ impl Bits {
     fn require_supported_samples(&mut self) -> Result<(), VideoError> {
         let chroma = self.unsigned()?;
         if chroma != 1 {
-            return Err(VideoError::unsupported(format!("H.264 with chroma format {chroma}")));
+            let sampling = match chroma {
+                0 => "4:0:0 (grey)",
+                2 => "4:2:2",
+                3 => "4:4:4",
+                _ => "an unknown chroma format",
+            };
+            return Err(VideoError::unsupported(format!("H.264 in {sampling}")));
         }
         let depths = [self.unsigned()?, self.unsigned()?];
         if depths != [0, 0] {
@@ -206,6 +212,15 @@ mod tests {
         assert_eq!(sps.colour, ColourEncoding::WRITTEN);
         for length in 0..8 {
             assert!(Sps::parse(&whole[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn other_samplings_of_colour_are_called_by_their_names() {
+        // the first two codes behind profile and level: number of the set, chroma format
+        for (codes, name) in [(0xC0, "4:0:0"), (0xB0, "4:2:2"), (0x90, "4:4:4")] {
+            let said = Sps::parse(&[0x67, 0xF4, 0, 0x0A, codes, 0]).err().unwrap().to_string();
+            assert!(said.contains(&format!("H.264 in {name}")), "{said}");
         }
     }
 }

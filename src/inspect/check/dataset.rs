@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use crate::contract::{Contract, DimensionStatistics, FILE_NAME};
+use crate::contract::{Contract, DimensionStatistics, FILE_NAME, SettingDifference, step_differences};
 use crate::dataset::column_mapping::ColumnMapping;
 use crate::dataset::episode_stats;
 use crate::dataset::info::{Info, STATS};
 use crate::dataset::schema::action_column;
 use crate::dataset::statistics::Statistics;
-use crate::model::checkpoint::recording::{SettingDifference, step_differences};
 
 use super::CheckReport;
 

@@ -13,7 +13,6 @@ mod mapped;
 mod ours;
 mod pickle;
 mod processor;
-pub mod recording;
 mod shards;
 mod starvla;
 pub mod statistics;

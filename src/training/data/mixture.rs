@@ -4,11 +4,10 @@ use std::path::Path;
 
 use rand::Rng as _;
 
-use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
+use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME, SettingDifference, step_differences};
 use crate::dataset::reader::Chunk;
 use crate::dataset::schema::{CHUNK, PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
-use crate::model::checkpoint::recording::{SettingDifference, step_differences};
 
 use super::action_columns;
 use super::ranges::fill;

@@ -39,6 +39,18 @@ def write(name, codec, options, matrix=None, pix_fmt="yuv420p", frames=FRAMES, c
         out.mux(stream.encode())
 
 
+def cut(name, source, seconds):
+    """Cuts off the beginning as `ffmpeg -ss SECONDS -i SOURCE -c copy NAME` does: frames from the key frame on are hidden."""
+    with av.open(source) as whole, av.open(name, "w") as out:
+        stream = out.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is None:
+                continue
+            begin = int(seconds / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - begin, packet.dts - begin, stream
+            out.mux(packet)
+
+
 if __name__ == "__main__":
     # LeRobot's default settings
     write("av1.mp4", "libsvtav1", {"g": "2", "crf": "30", "preset": "12"})
@@ -58,6 +70,8 @@ if __name__ == "__main__":
           times_ms=[200 + 100 * number for number in range(12)])
     # key frames of which only the first is an IDR picture
     write("x264_open_gop.mp4", "libx264", {"g": "5", "bf": "2", "crf": "30", "x264-params": "open-gop=1"})
+    # the first five frames are only decoded
+    cut("x264_cut.mp4", "x264_reordered.mp4", 0.5)
     write("x264_lossless.mp4", "libx264", {"g": "2", "qp": "0"}, frames=4)
     write("hevc.mp4", "libx265", {"g": "2", "x265-params": "log-level=none"}, frames=4)
     write("av1_10bit.mp4", "libsvtav1", {"g": "2", "preset": "12"}, pix_fmt="yuv420p10le", frames=4)

@@ -29,7 +29,7 @@ pub struct VideoSample {
     pub offset: u64,
     /// Size (bytes).
     pub size: u32,
-    /// Index in the order of presentation.
+    /// Index in the order of presentation of all frames, also of those that are only decoded.
     pub shown: u32,
     /// Whether decoding can begin here, by the index: it is a key frame, and nothing before it is shown after it, nor
     /// the reverse.
@@ -49,7 +49,7 @@ pub struct Movie {
     pub fps: f64,
     /// Frames in the order of decoding.
     pub samples: Vec<VideoSample>,
-    /// Indices of the samples in the order of presentation.
+    /// Indices of the samples in the order of presentation, without those that are only decoded.
     pub order: Vec<u32>,
     /// Time of presentation of each sample (ticks).
     times: Vec<i64>,
@@ -94,6 +94,10 @@ impl Movie {
             times,
             fps,
         } = list.arrange(scale, edits.media_start)?;
+        if fragmented && order.len() < samples.len() {
+            let found = "an mp4 in fragments whose edit list hides its first frames";
+            return Err(VideoError::unsupported(found));
+        }
         let first = order.first().and_then(|first| times.get(*first as usize));
         let delay = edits.delay(fragmented, empty, first.copied().unwrap_or(0));
         Ok(Self {

@@ -39,10 +39,11 @@ impl SampleList {
     }
 
     /// Puts the frames into the order of presentation. `scale` are ticks per second, `first_shown` the time of the first
-    /// frame that is shown (ticks).
+    /// frame that is shown (ticks). Those before are only decoded: a video that was cut without encoding it anew still
+    /// begins with its key frame.
     ///
     /// # Errors
-    /// When the first frames are hidden, or the first is not one that decoding can begin at.
+    /// When no frame is shown, or the first is not one that decoding can begin at.
     pub fn arrange(mut self, scale: u32, first_shown: Option<i64>) -> Result<Frames, VideoError> {
         let count = self.samples.len();
         let mut order: Vec<u32> = (0..count as u32).collect();
@@ -55,8 +56,13 @@ impl SampleList {
         }
         let shown_from = order.first().map_or(0, time);
         let half = (self.ticks / (count as u64).max(1) / 2) as i64;
-        if first_shown.is_some_and(|first| first > shown_from.saturating_add(half)) {
-            return Err(VideoError::unsupported("an mp4 whose edit list hides its first frames"));
+        if let Some(first) = first_shown.filter(|first| *first > shown_from.saturating_add(half)) {
+            order.retain(|sample| time(sample) >= first);
+            if order.is_empty() {
+                return Err(VideoError::unsupported(
+                    "an mp4 whose edit list hides all of its frames",
+                ));
+            }
         }
         self.mark_entries()?;
         Ok(Frames {
@@ -86,7 +92,7 @@ impl SampleList {
 pub(in crate::dataset::video) struct Frames {
     /// Frames in the order of decoding.
     pub samples: Vec<VideoSample>,
-    /// Indices of the samples in the order of presentation.
+    /// Indices of the samples in the order of presentation, without those that are only decoded.
     pub order: Vec<u32>,
     /// Time of presentation of each sample (ticks).
     pub times: Vec<i64>,

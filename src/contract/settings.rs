@@ -1,6 +1,6 @@
-//! Settings of a recording that a checkpoint and its data must agree on.
+//! Settings of a recording that a checkpoint and its data, and datasets of one training, must agree on.
 
-use crate::contract::Data;
+use super::Data;
 
 /// Setting of which two recordings have different values.
 #[derive(Debug, Clone, PartialEq, Eq)]
