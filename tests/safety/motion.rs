@@ -1,5 +1,7 @@
 //! Tests of the beginning and the course of motions: the first command is where the arm is, and the arm follows.
 
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_3, FRAC_PI_6};
+
 use thinkvla::contract::{ActionSpace, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
@@ -184,7 +186,7 @@ fn a_push_while_holding_is_taken_up_and_the_first_command_is_where_the_arm_is() 
 fn a_chunk_starts_from_rest_with_a_joint_close_to_its_limit() {
     let mut rig = Rig::new(config());
     // Joint 5 is 0.05 rad from its limit: away from there the inverse kinematics moves some joints by 5 mrad a command.
-    rig.joints = Joints::from([0.0, 0.5236, 0.0, 1.0472, 3.0, -1.5708, 3.1]);
+    rig.joints = Joints::from([0.0, FRAC_PI_6, 0.0, FRAC_PI_3, 3.0, -FRAC_PI_2, 3.1]);
     rig.run(0.1);
     rig.supervisor.arm(rig.now).unwrap();
     rig.acquire("policy", Priority::Policy);

@@ -9,6 +9,7 @@ mod arm_rig;
 mod inputs;
 
 use std::cell::Cell;
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_3, FRAC_PI_6};
 
 use arm_rig::{PERIOD, Rig, config, steps};
 use inputs::input;
@@ -31,8 +32,8 @@ const SILENCE_S: f64 = 0.11;
 const WAITS: u32 = 105;
 /// Positions at which the arm starts (rad): `ready`, and the same pose of the tool with joint 5 close to its limit.
 const STARTS: [[f64; 7]; 2] = [
-    [0.0, 0.5236, 0.0, 1.0472, 0.0, 1.5708, 0.0],
-    [0.0, 0.5236, 0.0, 1.0472, 3.0, -1.5708, 3.1],
+    [0.0, FRAC_PI_6, 0.0, FRAC_PI_3, 0.0, FRAC_PI_2, 0.0],
+    [0.0, FRAC_PI_6, 0.0, FRAC_PI_3, 3.0, -FRAC_PI_2, 3.1],
 ];
 /// Rounding of a position to 32 bits in the messages (rad).
 const ROUNDING_RAD: f64 = 1e-6;
