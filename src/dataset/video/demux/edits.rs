@@ -16,7 +16,7 @@ impl Edits {
     /// Reads the edit list of a track, which may have none.
     ///
     /// # Errors
-    /// When it ends too early.
+    /// When it ends too early, or joins several parts.
     pub fn read(track: &[u8]) -> Result<Self, VideoError> {
         let mut edits = Self {
             empty: 0,
@@ -34,12 +34,15 @@ impl Edits {
                 (u64::from(fields.u32()?), i64::from(fields.u32()? as i32))
             };
             fields.skip(4)?;
-            if media_time >= 0 {
-                edits.media_start = Some(media_time);
-                break;
+            match (media_time >= 0, edits.media_start) {
+                (true, None) => edits.media_start = Some(media_time),
+                (true, Some(_)) => {
+                    return Err(VideoError::unsupported("an mp4 whose edit list joins several parts"));
+                }
+                // An empty edit shows nothing, so what follows is shown later.
+                (false, None) => edits.empty = edits.empty.saturating_add(duration),
+                (false, Some(_)) => {}
             }
-            // An empty edit shows nothing, so what follows is shown later.
-            edits.empty = edits.empty.saturating_add(duration);
         }
         Ok(edits)
     }
