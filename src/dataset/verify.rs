@@ -309,6 +309,13 @@ fn check_places(
         }
         if frame == 0 {
             *begin_s = time;
+            if time.abs() * f64::from(f32::EPSILON) > 0.5 / fps {
+                let problem = format!(
+                    "expected a time of the first row at which 32-bit numbers tell rows at {fps} Hz apart, found {time:.4} s; \
+                     count times from the start of the episode"
+                );
+                return Err(DatasetError::content(path, problem));
+            }
         }
         let due = *begin_s + frame as f64 / fps;
         if !is_due(time, due) {
