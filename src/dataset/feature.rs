@@ -213,7 +213,10 @@ impl Feature {
         let swapped = place("width")
             .zip(place("height"))
             .is_some_and(|(of_width, of_height)| of_width < of_height);
-        size == Some((width, height)) || (swapped && size == Some((height, width)))
+        match swapped {
+            true => size == Some((height, width)),
+            false => size == Some((width, height)),
+        }
     }
 }
 
