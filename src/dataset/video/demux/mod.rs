@@ -93,7 +93,7 @@ impl Movie {
             order,
             times,
             fps,
-        } = list.arrange(scale, edits.media_start)?;
+        } = list.arrange(scale, edits.media_start, fragmented)?;
         if fragmented && order.len() < samples.len() {
             let found = "an mp4 in fragments whose edit list hides its first frames";
             return Err(VideoError::unsupported(found));

@@ -44,7 +44,7 @@ impl SampleList {
     ///
     /// # Errors
     /// When no frame is shown, or the first is not one that decoding can begin at.
-    pub fn arrange(mut self, scale: u32, first_shown: Option<i64>) -> Result<Frames, VideoError> {
+    pub fn arrange(mut self, scale: u32, first_shown: Option<i64>, fragmented: bool) -> Result<Frames, VideoError> {
         let count = self.samples.len();
         let mut order: Vec<u32> = (0..count as u32).collect();
         let time = |sample: &u32| self.times.get(*sample as usize).copied().unwrap_or(0);
@@ -55,7 +55,11 @@ impl SampleList {
             }
         }
         let shown_from = order.first().map_or(0, time);
-        let half = (self.ticks / (count as u64).max(1) / 2) as i64;
+        // Fragments count from near their first frame, and none of it is hidden.
+        let half = match fragmented {
+            true => (self.ticks / (count as u64).max(1) / 2) as i64,
+            false => 0,
+        };
         if let Some(first) = first_shown.filter(|first| *first > shown_from.saturating_add(half)) {
             order.retain(|sample| time(sample) >= first);
             if order.is_empty() {
