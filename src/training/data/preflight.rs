@@ -155,9 +155,13 @@ fn require_last_frames(dataset: &Dataset, videos: &[&String]) -> Result<(), RunE
     if problems.is_empty() {
         return Ok(());
     }
+    let count = dataset.episodes().iter().filter(|episode| episode.length > 0).count();
+    let advice = match problems.len() < count {
+        true => "; `thinkvla dataset delete` makes a dataset without such episodes",
+        false => "",
+    };
     let message = format!(
-        "the videos of {} episodes cannot be read to the last row; `thinkvla dataset delete` makes a dataset without such \
-         episodes: {}",
+        "the videos of {} episodes cannot be read to the last row{advice}: {}",
         problems.len(),
         shown(&problems)
     );
