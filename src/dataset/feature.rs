@@ -179,11 +179,12 @@ impl Feature {
         self.names.of_values(self.len())
     }
 
-    /// Number of channels of images: 1 for grey, 4 for colours with transparency, else 3.
+    /// Number of channels of images: 1 for grey, 4 for colours with transparency, else 3. Videos are decoded without
+    /// transparency.
     pub fn channels(&self) -> usize {
         match self.shape.as_slice() {
             [_, _, 1] | [1, _, _] | [_, _] => 1,
-            [_, _, 4] | [4, _, _] => 4,
+            [_, _, 4] | [4, _, _] if self.dtype == Dtype::Image => 4,
             _ => 3,
         }
     }

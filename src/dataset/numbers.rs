@@ -115,7 +115,11 @@ impl ColumnNumbers {
         }
         self.tasks.extend(columns::counts(batch, TASK)?);
         match batch.column_by_name(TIME) {
-            Some(column) => self.times.extend(columns::numbers(column, TIME, 1, first)?),
+            // `verify` says what is wrong with times that cannot be read.
+            Some(column) => match columns::numbers(column, TIME, 1, first) {
+                Ok(times) => self.times.extend(times),
+                Err(_) => self.times.resize(self.tasks.len(), f32::NAN),
+            },
             None => self.times.resize(self.tasks.len(), f32::NAN),
         }
         Ok(())

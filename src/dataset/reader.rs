@@ -281,7 +281,7 @@ impl Dataset {
         let pictures = self.info.pictures().filter(|(name, feature)| {
             !statistics
                 .get(*name)
-                .is_some_and(|own| own.is_whole(feature.channels()))
+                .is_some_and(|own| own.is_whole(feature.channels()) || own.is_whole(feature.channels().min(3)))
         });
         let names: Vec<_> = pictures.map(|(name, _)| name).collect();
         statistics.extend(self.colours(&names, std::slice::from_ref(episode))?);

@@ -243,25 +243,30 @@ fn a_hugging_face_directory_may_have_pickled_weights() {
 
 #[test]
 fn pickled_weights_may_lie_in_several_files() {
-    let directory = copy(&sets().join("deep/checkpoint"));
-    let at = |name: &str| directory.path().join(name);
-    let before = read(directory.path()).unwrap();
-    let mut tensors = of_file(&at("model.safetensors"));
-    let others = tensors.split_off(tensors.len() / 2);
-    let mut listed = serde_json::Map::new();
-    for (name, tensors) in [("pytorch_model-1.bin", &tensors), ("pytorch_model-2.bin", &others)] {
-        std::fs::write(at(name), save(tensors)).unwrap();
-        listed.extend(tensors.iter().map(|tensor| (tensor.name.clone(), name.into())));
+    for wrapper in ["", "module."] {
+        let directory = copy(&sets().join("deep/checkpoint"));
+        let at = |name: &str| directory.path().join(name);
+        let before = read(directory.path()).unwrap();
+        let mut tensors = of_file(&at("model.safetensors"));
+        for tensor in &mut tensors {
+            tensor.name = format!("{wrapper}{}", tensor.name);
+        }
+        let others = tensors.split_off(tensors.len() / 2);
+        let mut listed = serde_json::Map::new();
+        for (name, tensors) in [("pytorch_model-1.bin", &tensors), ("pytorch_model-2.bin", &others)] {
+            std::fs::write(at(name), save(tensors)).unwrap();
+            listed.extend(tensors.iter().map(|tensor| (tensor.name.clone(), name.into())));
+        }
+        let index = serde_json::json!({"metadata": {}, "weight_map": listed});
+        std::fs::write(at("pytorch_model.bin.index.json"), index.to_string()).unwrap();
+        std::fs::remove_file(at("model.safetensors")).unwrap();
+        let after = read(directory.path()).unwrap();
+        assert_eq!(after.files.path(), at("pytorch_model-1.bin"));
+        require_same_tensors(&before, &after);
+        std::fs::remove_file(at("pytorch_model-2.bin")).unwrap();
+        let error = read(directory.path()).unwrap_err();
+        assert!(error.contains("pytorch_model-2.bin"), "{error}");
     }
-    let index = serde_json::json!({"metadata": {}, "weight_map": listed});
-    std::fs::write(at("pytorch_model.bin.index.json"), index.to_string()).unwrap();
-    std::fs::remove_file(at("model.safetensors")).unwrap();
-    let after = read(directory.path()).unwrap();
-    assert_eq!(after.files.path(), at("pytorch_model-1.bin"));
-    require_same_tensors(&before, &after);
-    std::fs::remove_file(at("pytorch_model-2.bin")).unwrap();
-    let error = read(directory.path()).unwrap_err();
-    assert!(error.contains("pytorch_model-2.bin"), "{error}");
 }
 
 #[test]

@@ -168,7 +168,9 @@ fn require_columns(options: &ImportOptions) -> Result<(), BagError> {
         return Err(BagError::Request(problem));
     }
     let own = DEFAULTS.map(|(name, _)| name);
-    match names.iter().find(|name| name.contains('/') || own.contains(name)) {
+    let mut vectors = options.vectors.iter().map(|source| source.name.as_str());
+    let own_name = vectors.find(|name| own.contains(name));
+    match own_name.or_else(|| names.into_iter().find(|name| name.contains('/'))) {
         None => Ok(()),
         Some(name) => Err(BagError::Request(format!(
             "column {name}: expected a name without a slash that is none of a dataset's own, {}",

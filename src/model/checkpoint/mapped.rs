@@ -29,6 +29,18 @@ pub(super) struct Mapped {
 /// `torch.compile`.
 const WRAPPER_PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
 
+/// Removes the prefixes that all names have from their being saved within a wrapper.
+pub(super) fn unwrapped<T>(mut tensors: BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let wraps = |tensors: &BTreeMap<String, T>, prefix: &str| {
+        !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix))
+    };
+    while let Some(prefix) = WRAPPER_PREFIXES.iter().find(|prefix| wraps(&tensors, prefix)) {
+        let bare = |name: String| name.strip_prefix(*prefix).unwrap_or(&name).to_owned();
+        tensors = tensors.into_iter().map(|(name, value)| (bare(name), value)).collect();
+    }
+    tensors
+}
+
 impl Mapped {
     /// Maps a safetensors file or an archive of `torch.save`.
     ///
@@ -39,14 +51,7 @@ impl Mapped {
             true => Self::open_pickled(path)?,
             false => Self::open_safe(path)?,
         };
-        let wraps = |tensors: &BTreeMap<String, TensorInfo>, prefix: &str| {
-            !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix))
-        };
-        while let Some(prefix) = WRAPPER_PREFIXES.iter().find(|prefix| wraps(&opened.tensors, prefix)) {
-            let bare = |name: String| name.strip_prefix(*prefix).unwrap_or(&name).to_owned();
-            let tensors = opened.tensors.into_iter().map(|(name, info)| (bare(name), info));
-            opened.tensors = tensors.collect();
-        }
+        opened.tensors = unwrapped(opened.tensors);
         Ok(opened)
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::mapped::unwrapped;
 use super::{WEIGHTS, pickle};
 use crate::files;
 use crate::model::error::ModelError;
@@ -67,7 +68,7 @@ impl Shards {
         }
         Ok(Self {
             paths: names.into_iter().map(|name| directory.join(name)).collect(),
-            index: Some((path, weight_map)),
+            index: Some((path, unwrapped(weight_map))),
         })
     }
 
