@@ -318,7 +318,8 @@ def test_whatever_arrives_no_command_breaks_a_limit_and_no_node_ends(ros, start_
     assert report["missed"] <= MISSED, "the checker heard too few commands"
     assert all(1 <= grip.position <= 1000 and not grip.block and grip.timeout == 0 for grip in driver.grips)
     assert arm.statuses[-1].nonfinite == 0
-    assert rounds >= 2 and report["commands"] > 20 * rounds, "the arm hardly moved"
+    # Each round and the end have a motion of their own, of which more than ten commands are awaited.
+    assert rounds >= 2 and report["motions"] > rounds and report["commands"] > 10 * rounds, "the arm hardly moved"
 
 
 def still(limits, seconds=0.1):
