@@ -6,12 +6,12 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 use thinkvla::camera::compressed;
-use thinkvla::camera::freeze::content_hash;
 use thinkvla::camera::image_view::{ImageFields, ImageView};
 use thinkvla::camera::patches::{PatchRule, patchify};
 use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::resize::Resizer;
 use thinkvla::camera::rgb::RgbImage;
+use thinkvla::camera::stream_health::content_hash;
 use thinkvla::contract::{Filter, Resize};
 
 const RECORDED: Resize = Resize {

@@ -11,9 +11,10 @@
 //! * [`supervisor`]: who may command the arm, in which mode, and with which signs of life
 //! * [`realman`]: from joint commands to the messages and topics of Realman's driver
 //! * [`teleop`]: teleoperation, from input devices to action chunks
-//! * [`parent`]: child processes that end with their parent
+//! * [`child_process`]: child processes that end with their parent
 //! * [`random`]: distributions drawn from seeded randomness
 //! * [`dataset`]: episodes on disk, and their videos
+//! * [`recording`]: from a robot's state, images and commands to rows of a dataset
 //! * `model` (feature `torch`): the network and its checkpoint
 //! * `torch_ext` (feature `torch`): libtorch functions that tch does not offer
 //! * `sim` (feature `sim`): the MuJoCo table-top that stands in for arm, cameras and driver
@@ -23,10 +24,12 @@
 //! * [`eval`]: policies in closed loop and against recorded rows, and reports
 //! * [`figures`]: contact sheets, and plots of datasets and training
 //! * [`stats`]: percentiles and success rates
+//! * `parallel` (features `sim`, `torch`): work of several threads with results in order
 //! * [`files`]: reading of regular files up to a size limit
 //! * [`writer_lock`]: a lock that admits one writer to a folder at a time
 
 pub mod camera;
+pub mod child_process;
 pub mod contract;
 pub mod control;
 pub mod dataset;
@@ -39,7 +42,6 @@ pub mod inspect;
 pub mod model;
 #[cfg(any(feature = "sim", feature = "torch"))]
 pub mod parallel;
-pub mod parent;
 pub mod random;
 pub mod realman;
 pub mod recording;

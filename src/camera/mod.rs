@@ -3,16 +3,15 @@
 //! ```text
 //! sensor_msgs fields ─► image_view ─┐
 //! compressed bytes ──► compressed ──┴─► rgb ─► resize ─► smart_resize ─► patches
-//! pairing groups the frames of several cameras by stamp; freeze monitors every stream
+//! pairing groups the frames of several cameras by stamp; stream_health monitors every stream
 //! ```
 //!
 //! No module uses a ROS type or reads a clock: the caller passes fields and times.
 
-mod area;
-mod axis;
+mod area_average;
 pub mod compressed;
 pub mod file;
-pub mod freeze;
+mod filter_weights;
 pub mod image_view;
 mod jpeg;
 mod orientation;
@@ -24,6 +23,7 @@ mod resample;
 pub mod resize;
 pub mod rgb;
 pub mod smart_resize;
+pub mod stream_health;
+mod weighted_sum;
 #[cfg(target_arch = "x86_64")]
-mod vnni;
-mod weigh;
+mod weighted_sum_vnni;

@@ -3,11 +3,11 @@
 //! Both compute the same floating-point weights, round them to integers, filter along x, round to bytes, then along y.
 //! They differ in the number of fractional bits of a weight ([`Precision`]), which changes 0.4 % of the bytes.
 
-use super::axis::{Axis, AxisKey, Kernel, Precision};
+use super::filter_weights::{Axis, AxisKey, Kernel, Precision};
 use super::rgb::RgbImage;
+use super::weighted_sum::{BLOCK, ColumnPair, Plain, ROWS, Weigh};
 #[cfg(target_arch = "x86_64")]
-use super::vnni::Vnni;
-use super::weigh::{BLOCK, ColumnPair, Plain, ROWS, Weigh};
+use super::weighted_sum_vnni::Vnni;
 
 /// Resampler that keeps its weights and buffers between calls.
 #[derive(Debug, Clone, Default)]

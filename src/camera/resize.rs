@@ -1,7 +1,7 @@
 //! Resizes frames with the same arithmetic as the code that made the training data.
 
-use super::area;
-use super::axis::{Kernel, Precision};
+use super::area_average;
+use super::filter_weights::{Kernel, Precision};
 use super::resample::{Resampler, Target};
 use super::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
@@ -68,7 +68,7 @@ impl Resizer {
                 });
             }
             Filter::Area => {
-                area::shrink(source, width, height, out);
+                area_average::shrink(source, width, height, out);
                 return Ok(());
             }
         };

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use thinkvla::inspect::check::CheckpointCheck;
 
-use super::foreign::Foreign;
+use super::foreign_checkpoint::ForeignCheckpoint;
 use super::print_line;
 
 /// Arguments of the verb.
@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long)]
     coverage: bool,
     #[command(flatten)]
-    foreign: Foreign,
+    foreign: ForeignCheckpoint,
 }
 
 /// Runs the verb.

@@ -19,7 +19,7 @@ use thinkvla::sim::collect::{CollectAttempt, CollectReport, Collection, Collecto
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
 
-use super::targets::Targets;
+use super::geometry_targets::GeometryTargets;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long)]
     arm: Option<PathBuf>,
     #[command(flatten)]
-    targets: Targets,
+    targets: GeometryTargets,
 }
 
 /// Format of the pictures in the rows.

@@ -10,7 +10,7 @@ use thinkvla::model::checkpoint::{CheckpointOptions, Format};
 use thinkvla::model::config::Precision;
 use thinkvla::model::init::variant::{CheckpointVariant, FieldChoice};
 
-use super::foreign::Foreign;
+use super::foreign_checkpoint::ForeignCheckpoint;
 use super::print_line;
 
 /// Arguments of the verb.
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Precision>,
     #[command(flatten)]
-    foreign: Foreign,
+    foreign: ForeignCheckpoint,
 }
 
 /// Runs the verb.

@@ -14,7 +14,7 @@ use thinkvla::sim::frames::{COUNTS, FrameOrder, Mix, PlacedFrame, create_dataset
 use thinkvla::sim::tasks::Task;
 
 use super::collect::Images;
-use super::targets::Targets;
+use super::geometry_targets::GeometryTargets;
 
 /// Rows of the contact sheet, and frames in each row.
 const SHEET_ROWS: usize = 3;
@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long)]
     sim: Option<PathBuf>,
     #[command(flatten)]
-    targets: Targets,
+    targets: GeometryTargets,
 }
 
 /// Runs the verb.

@@ -20,9 +20,11 @@ mod diagnose;
 #[cfg(feature = "torch")]
 mod eval;
 #[cfg(feature = "torch")]
-mod foreign;
+mod foreign_checkpoint;
 #[cfg(feature = "sim")]
 mod frames;
+#[cfg(feature = "sim")]
+mod geometry_targets;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
 #[cfg(feature = "ros")]
@@ -39,8 +41,6 @@ mod rollout;
 mod simulate;
 #[cfg(feature = "ros")]
 mod soak;
-#[cfg(feature = "sim")]
-mod targets;
 #[cfg(feature = "torch")]
 mod train;
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
-use thinkvla::parent;
+use thinkvla::child_process;
 use thinkvla::training::config::TrainingConfig;
 use thinkvla::training::run::stages;
 
@@ -83,7 +83,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Registers the signal handlers. The value is the number of the signal that asks for an end, 0 until it comes.
 fn listen() -> std::io::Result<Arc<AtomicUsize>> {
     let signalled = Arc::new(AtomicUsize::new(0));
-    let hangup = (!parent::outlives_terminal()).then_some(SIGHUP);
+    let hangup = (!child_process::outlives_terminal()).then_some(SIGHUP);
     for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
         // Each by itself: torchrun passes an interrupt on as SIGTERM to processes that have had it from the terminal.
         let again = Arc::new(AtomicBool::new(false));
@@ -96,6 +96,6 @@ fn listen() -> std::io::Result<Arc<AtomicUsize>> {
             usize::try_from(signal).unwrap_or_default(),
         )?;
     }
-    parent::end_with_parent()?;
+    child_process::end_with_parent()?;
     Ok(signalled)
 }

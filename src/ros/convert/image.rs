@@ -8,9 +8,9 @@ use ros_env::builtin_interfaces::msg::rmw::Time as StampMessage;
 use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 
 use crate::camera::compressed::{self, Compression, DecodeError};
-use crate::camera::freeze::content_hash;
 use crate::camera::image_view::{ImageError, ImageFields, ImageView};
 use crate::camera::rgb::RgbImage;
+use crate::camera::stream_health::content_hash;
 use crate::ros::node::time::{from_message, to_message};
 use crate::types::time::Time;
 

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, setpriority_process};
 
 use super::error::FinetuneError;
 use super::journal::Trainer;
-use crate::parent::ending_with_this_process;
+use crate::child_process::ending_with_this_process;
 use crate::ros::node::process::{describe, resident, tail};
 
 /// File name of the training log, in the directory of the run.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::HarnessError;
-use crate::parent::ending_with_this_process;
+use crate::child_process::ending_with_this_process;
 use crate::ros::node::lock::lock;
 use crate::ros::node::process::{describe, tail};
 

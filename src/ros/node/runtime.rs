@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::parameters::{Overrides, ParameterError, require_ros_only};
 use super::rosout;
 use super::signals::Signals;
-use crate::parent;
+use crate::child_process;
 
 pub use super::signals::catch_signals;
 
@@ -209,7 +209,7 @@ impl Runtime {
             let _inside = tokio.enter();
             Signals::listen()?
         };
-        parent::end_with_parent()?;
+        child_process::end_with_parent()?;
         // ROS would refuse some of the files that are refused here without a name, and accept others.
         let overrides = Overrides::read(std::env::args(), name, namespace)?;
         let context = Context::new(overrides.arguments(), InitOptions::default())?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::parent::outlives_terminal;
+use crate::child_process::outlives_terminal;
 
 /// Number of the last signal since [`catch_signals`]; 0 before one has come.
 static EARLY: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);

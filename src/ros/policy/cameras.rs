@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rclrs::{Node, RclrsError};
 
 use super::settings::PolicySettings;
-use crate::camera::freeze::FreezeRule;
+use crate::camera::stream_health::FreezeRule;
 use crate::contract::Camera;
 use crate::ros::subscribe::images::{Arrival, CameraFeed, Slot};
 

@@ -1,6 +1,6 @@
 //! Detection of frozen cameras, with the arm's motion taken into account.
 
-use crate::camera::freeze::StreamHealth;
+use crate::camera::stream_health::StreamHealth;
 
 /// Joint movement, summed over the joints, that is visible to every camera on or above the arm (rad).
 const VISIBLE_TRAVEL_RAD: f64 = 0.05;
@@ -37,7 +37,7 @@ impl FreezeWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::freeze::FreezeRule;
+    use crate::camera::stream_health::FreezeRule;
     use crate::types::time::Time;
 
     struct Camera {

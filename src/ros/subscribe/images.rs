@@ -8,7 +8,7 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 // The RMW-native types: the idiomatic ones copy element by element.
 use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 
-use crate::camera::freeze::{FreezeRule, StreamHealth};
+use crate::camera::stream_health::{FreezeRule, StreamHealth};
 use crate::ros::convert::image::Payload;
 use crate::ros::node::lock::lock;
 use crate::ros::node::{qos, topics};

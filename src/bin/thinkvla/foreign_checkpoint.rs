@@ -8,7 +8,7 @@ use thinkvla::model::checkpoint::CheckpointOptions;
 
 /// Arguments of verbs that read checkpoints of any layout.
 #[derive(Debug, Args)]
-pub struct Foreign {
+pub struct ForeignCheckpoint {
     /// Directory of the base model of a StarVLA run; the default is the run's own framework.qwenvl.base_vlm
     #[arg(long)]
     base: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub struct Foreign {
     robot: Option<PathBuf>,
 }
 
-impl Foreign {
+impl ForeignCheckpoint {
     /// Reads the files that the arguments name.
     pub fn options(&self) -> anyhow::Result<CheckpointOptions> {
         let robot = match &self.robot {

@@ -1,6 +1,6 @@
 //! Inner loops of resampling for processors with AVX-512 VNNI, which multiplies and adds pairs in one instruction.
 
-use super::weigh::{Block, ColumnPair, LOW_BITS, PixelPair, ROWS, Weigh, Weights};
+use super::weighted_sum::{Block, ColumnPair, LOW_BITS, PixelPair, ROWS, Weigh, Weights};
 use pulp::NullaryFnOnce;
 use pulp::x86::V3;
 

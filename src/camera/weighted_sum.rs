@@ -252,7 +252,7 @@ mod tests {
                 prop_assert_eq!(colours(v3.weigh_columns(&columns, by)), of_rows);
             }
             #[cfg(target_arch = "x86_64")]
-            if let Some(vnni) = super::super::vnni::Vnni::try_new() {
+            if let Some(vnni) = super::super::weighted_sum_vnni::Vnni::try_new() {
                 prop_assert_eq!(vnni.weigh_rows(blocks.iter(), by), expected);
                 let columns = columns_by(&|pixels| vnni.pair(pixels));
                 prop_assert_eq!(colours(vnni.weigh_columns(&columns, by)), of_rows);

@@ -8,13 +8,13 @@ use thinkvla::sim::collect::RowCallback;
 
 /// Option for geometry targets.
 #[derive(Debug, Args)]
-pub struct Targets {
+pub struct GeometryTargets {
     /// Also write geometry targets of the pictures into this geometry.cache of `train` (geometry.points)
     #[arg(long, value_name = "CACHE")]
     geometry: Option<PathBuf>,
 }
 
-impl Targets {
+impl GeometryTargets {
     /// Opens the writer of the targets, where a cache is given.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Integer weights of one axis of a resampling, as Pillow and torchvision compute them.
 
-use super::weigh::{WeightPair, Weights};
+use super::weighted_sum::{WeightPair, Weights};
 
 /// Shape of the filter before it is stretched for shrinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
