@@ -208,6 +208,32 @@ fn statistics_that_are_no_numbers_are_counted_anew() {
 }
 
 #[test]
+fn an_episode_without_a_finite_value_does_not_change_the_statistics_of_all() {
+    let foreign = Foreign::default();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    // No value is near 0, so that a 0 in place of NaN would show.
+    let values = |row: usize| -> Vec<f32> { foreign.row(row).into_iter().map(|value| value + 1.0).collect() };
+    foreign.write_with(&root, |row| {
+        let mut values = values(row);
+        if row < 5 {
+            values[0] = f32::NAN;
+        }
+        values
+    });
+    let (out, _) = merged(&root);
+    let of_second: Vec<f32> = (5..10).flat_map(values).collect();
+    let expected = Statistics::of_rows(&of_second, 7);
+    let all = episode_stats::load(&out).unwrap().remove("action").unwrap();
+    for ((name, found), (_, expected)) in all.named().zip(expected.named()) {
+        assert!((found[0] - expected[0]).abs() < 1e-9, "{name}: {found:?}");
+    }
+    let own = episode_stats::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
+    assert!(own[&0]["action"].named().all(|(_, found)| found[0].is_nan()));
+    assert!(own[&1]["action"].is_whole(7));
+}
+
+#[test]
 fn episodes_without_rows_are_left_out_of_older_layouts_and_named() {
     let foreign = Foreign {
         lengths: vec![5, 0, 4],
