@@ -148,12 +148,9 @@ fn load_lines(root: &Path, all: &mut BTreeMap<usize, FeatureStats>) -> Result<()
     }
     let path = root.join("meta/episodes_stats.jsonl");
     if path.exists() {
-        let lines: Vec<Line> = jsonl::read(&path)?;
-        all.extend(
-            lines
-                .into_iter()
-                .map(|line| (line.episode_index, from_json(&line.stats.unwrap_or_default()))),
-        );
+        jsonl::for_each(&path, |line: Line| {
+            all.insert(line.episode_index, from_json(&line.stats.unwrap_or_default()));
+        })?;
     }
     Ok(())
 }
