@@ -56,10 +56,11 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         } else if feature.is_vector() {
             // Rows are written as lists of 32-bit numbers.
             feature.shape = vec![feature.len()];
-            if feature.dtype == Dtype::Float16 {
-                feature.dtype = Dtype::Float32;
-            }
+            feature.dtype = Dtype::Float32;
         }
+    }
+    for (name, dtype) in DEFAULTS {
+        info.features.insert(name.to_owned(), Feature::scalar(dtype));
     }
     info.data_path = DATA.into();
     info.video_path = Some(VIDEOS.into());
@@ -229,15 +230,15 @@ impl Encoder<'_> {
             episode: episode.index,
             frame: 0,
         };
-        let task = self.dataset.task(first)?;
+        let numbers: BTreeMap<&str, usize> = self.dataset.tasks().iter().map(String::as_str).zip(0..).collect();
+        // Rows of an episode may have different instructions.
+        let task_of = |at: At| {
+            let number = numbers.get(self.dataset.task(at)?).copied();
+            Ok::<_, DatasetError>(number.unwrap_or_default())
+        };
         let standing = RowsPosition {
             episode: episode.index,
-            task: self
-                .dataset
-                .tasks()
-                .iter()
-                .position(|known| known == task)
-                .unwrap_or_default(),
+            task: task_of(first)?,
             from: episode.from,
         };
         commit_with(self.storage, &path, |sink| {
@@ -249,6 +250,7 @@ impl Encoder<'_> {
                     .vectors()
                     .map(|(name, _)| Ok((name.to_owned(), self.dataset.values(name, at)?.to_vec())));
                 let vectors = values.collect::<Result<_, DatasetError>>()?;
+                rows.set_task(task_of(at)?)?;
                 rows.push(Frame {
                     vectors,
                     pictures: Vec::new(),
