@@ -24,8 +24,8 @@ pub(super) struct Assembly<'a> {
     info: Info,
     tasks: Vec<String>,
     statistics: FeatureStats,
-    /// Source paths of the videos copied so far, by column; the position in the list gives the place of the copy.
-    videos: BTreeMap<String, Vec<PathBuf>>,
+    /// Numbers of the videos copied so far, by column and source path; a number gives the place of the copy.
+    videos: BTreeMap<String, BTreeMap<PathBuf, usize>>,
 }
 
 impl<'a> Assembly<'a> {
@@ -133,14 +133,22 @@ impl<'a> Assembly<'a> {
         let source = data_path(from.root(), from.info(), episode)?;
         let rows = SourceRows::open(from, episode, &source)?;
         let mut task_of_row = Vec::new();
+        // Looking for a text takes long where there are many.
+        let mut known = BTreeMap::new();
         for number in rows.task_numbers()? {
+            if let Some(own) = known.get(&number) {
+                task_of_row.push(*own);
+                continue;
+            }
             let text = match task {
                 Some(text) => text,
                 None => from.numbered_task(number).ok_or_else(|| {
                     DatasetError::content(&source, format!("there is no instruction of number {number}"))
                 })?,
             };
-            task_of_row.push(self.number_of(text));
+            let own = self.number_of(text);
+            known.insert(number, own);
+            task_of_row.push(own);
         }
         let path = self.out.join(episode_path(DATA, taken.data)?);
         rows.copy(self.storage, &path, taken, &task_of_row)?;
@@ -151,11 +159,12 @@ impl<'a> Assembly<'a> {
     fn copy_video(&mut self, from: &Dataset, episode: &Episode, key: &str) -> Result<FilePlace, DatasetError> {
         let source = video_path(from.root(), from.info(), episode, key)?;
         let of_key = self.videos.entry(key.to_owned()).or_default();
-        if let Some(known) = of_key.iter().position(|known| *known == source) {
-            return Ok(FilePlace::of_number(known));
+        if let Some(known) = of_key.get(&source) {
+            return Ok(FilePlace::of_number(*known));
         }
-        of_key.push(source.clone());
-        let place = FilePlace::of_number(of_key.len() - 1);
+        let number = of_key.len();
+        of_key.insert(source.clone(), number);
+        let place = FilePlace::of_number(number);
         let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
         let values = [("video_key", key), ("chunk_index", &chunk), ("file_index", &file)];
         let path = expand(VIDEOS, &values)?;
