@@ -209,9 +209,14 @@ fn warn_of_undescribed(dataset: &Dataset) -> Result<(), DatasetError> {
     Ok(())
 }
 
-/// Returns the description of the same dataset without episodes.
+/// Totals of v2 that v3.0 does not have.
+const OLD_TOTALS: [&str; 2] = ["total_chunks", "total_videos"];
+
+/// Returns the description of the same dataset without episodes. Fields that are not known stay.
 fn described(info: &Info) -> Info {
-    let empty = Info::empty("", 1, BTreeMap::new());
+    let mut rest = Info::empty("", 1, BTreeMap::new()).rest;
+    rest.extend(info.rest.clone());
+    OLD_TOTALS.iter().for_each(|total| drop(rest.remove(*total)));
     let has_video = info.features.values().any(|feature| feature.dtype == Dtype::Video);
     Info {
         codebase_version: Version::V3,
@@ -222,7 +227,7 @@ fn described(info: &Info) -> Info {
         splits: BTreeMap::new(),
         data_path: DATA.into(),
         video_path: has_video.then(|| VIDEOS.into()),
-        rest: empty.rest,
+        rest,
         ..info.clone()
     }
 }
