@@ -86,7 +86,9 @@ pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, ColumnError
                 .map(|v| i64::try_from(*v).map_err(|_| not_whole(name, v)))
                 .collect()
         }
-        DataType::Float32 | DataType::Float64 => doubles_of(array, name)?.into_iter().map(|v| whole(name, v)).collect(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            doubles_of(array, name)?.into_iter().map(|v| whole(name, v)).collect()
+        }
         other => Err(not_whole(name, other)),
     }
 }
