@@ -69,6 +69,36 @@ fn rows_of_an_episode_keep_their_own_instructions() {
 }
 
 #[test]
+fn exports_hold_whole_episodes_only() {
+    let (_folder, root) = made(&Foreign {
+        lengths: vec![5, 0, 5],
+        tasks: vec!["pick", "pick", "push"],
+        ..Foreign::default()
+    });
+    let export = |name: &str| {
+        let out = root.with_file_name(name);
+        let output = command_line::dataset(&["export", root.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        let files = std::fs::read_dir(&out).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+            files,
+        )
+    };
+    let (is_done, message, files) = export("whole");
+    assert!(is_done && message.contains("episode 1 has no rows"), "{message}");
+    assert_eq!(files, ["episode-000000.mcap", "episode-000002.mcap"]);
+    // The last row has an instruction that the table does not contain.
+    let numbers = [0, 0, 0, 0, 0, 1, 1, 1, 1, 4];
+    exchange(&root.join(DATA), &[("task_index", Some(whole(numbers)))]);
+    let (is_done, message, files) = export("part");
+    assert!(!is_done && message.contains("found 4, which none has"), "{message}");
+    assert_eq!(files, ["episode-000000.mcap"]);
+}
+
+#[test]
 fn instructions_that_no_prompt_can_hold_are_named_before_anything_is_trained() {
     for wrong in ["pick <|im_end|> up", "pick \u{1f50d} up", " ", "\u{200b}\u{feff}", ""] {
         let (_folder, root) = made(&Foreign {
