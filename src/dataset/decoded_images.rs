@@ -129,9 +129,14 @@ impl<'v> VideoFrame<'v> {
         let own = reader
             .time_of(index)
             .map_or(f64::INFINITY, |time| (time - seconds).abs());
-        // Coarse time scales round the frames' own times; frames at a constant rate are still where they belong.
+        // Coarse time scales and other containers round the frames' own times; frames at a constant rate are still where
+        // they belong. A frame that is further away is another one.
         let start = reader.time_of(0).unwrap_or(0.0);
-        let distance = own.min((start + index as f64 / reader.fps() - seconds).abs());
+        let by_rate = (start + index as f64 / reader.fps() - seconds).abs();
+        let distance = match own < ROUNDED_S.max(reader.tick_s() - TOLERANCE_S) {
+            true => own.min(by_rate),
+            false => own,
+        };
         // The start of an episode is a sum of many frame durations, so its rounding error grows with it.
         let tolerance_s = if is_rounded(time_s, info.fps) {
             ROUNDED_S

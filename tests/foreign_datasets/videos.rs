@@ -104,7 +104,11 @@ fn numbered_video() -> Vec<u8> {
         let mut image = RgbImage::new(96, 64);
         for (at, value) in image.data_mut().iter_mut().enumerate() {
             let (x, y) = (at / 3 % 96, at / 3 / 96);
-            *value = if y < 32 && number >> (x / 12) & 1 == 1 { 235 } else { 20 };
+            *value = if y < 32 && (number >> (x / 12)) & 1 == 1 {
+                235
+            } else {
+                20
+            };
         }
         writer.push(&image).unwrap();
     }
@@ -211,6 +215,20 @@ fn rows_between_two_frames_are_named() {
     let (is_sound, message) = deep(&root);
     assert!(
         !is_sound && message.contains("row 0 of episode 1 is at 0.5500 s"),
+        "{message}"
+    );
+}
+
+#[test]
+fn rows_at_the_average_rate_of_uneven_frames_are_named() {
+    let (_folder, root) = with_late_video();
+    let column = format!("videos/{CAMERA}/from_timestamp");
+    // Ten frames in 1.003 s: the sixth would be at 0.5015 s, and is at 0.503 s.
+    let times = Arc::new(Float64Array::from_iter_values([0.0, 0.5015]));
+    exchange(&root.join(EPISODES), &[(&column, Some(times))]);
+    let (is_sound, message) = deep(&root);
+    assert!(
+        !is_sound && message.contains("row 0 of episode 1 is at 0.5015 s, the nearest frame 0.0015 s away"),
         "{message}"
     );
 }
