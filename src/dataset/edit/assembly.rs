@@ -1,6 +1,6 @@
 //! Copies episodes one by one into a dataset that is being built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::rows::SourceRows;
@@ -9,13 +9,16 @@ use crate::dataset::episode_stats::{self, FeatureStats};
 use crate::dataset::episodes::{self, Episode, FilePlace, VideoSpan};
 use crate::dataset::error::DatasetError;
 use crate::dataset::feature::Dtype;
-use crate::dataset::info::{CHUNK, DATA, EPISODES, Info, VIDEOS, Version, expand};
+use crate::dataset::info::{CHUNK, DATA, DEFAULTS, EPISODES, Info, VIDEOS, Version, expand};
 use crate::dataset::parquet::table::Table;
-use crate::dataset::reader::{Dataset, data_path, video_path};
+use crate::dataset::reader::{At, Dataset, data_path, video_path};
 use crate::dataset::statistics::Statistics;
 use crate::dataset::storage::Storage;
 use crate::dataset::tasks;
 use crate::dataset::writer::{episode_path, notes_path};
+
+/// Statistics of episodes, by index.
+type StatsOfEpisodes = BTreeMap<usize, FeatureStats>;
 
 /// Dataset that is being built.
 pub(super) struct Assembly<'a> {
@@ -24,6 +27,8 @@ pub(super) struct Assembly<'a> {
     info: Info,
     tasks: Vec<String>,
     statistics: FeatureStats,
+    /// Columns of which all episodes have the same statistics.
+    uniform: BTreeSet<String>,
     /// Numbers of the videos copied so far, by column and source path; a number gives the place of the copy.
     videos: BTreeMap<String, BTreeMap<PathBuf, usize>>,
 }
@@ -37,17 +42,29 @@ impl<'a> Assembly<'a> {
             info: described(info),
             tasks: Vec::new(),
             statistics: FeatureStats::new(),
+            uniform: BTreeSet::new(),
             videos: BTreeMap::new(),
         }
     }
 
-    /// Copies the chosen episodes of a dataset.
+    /// Copies the chosen episodes of all datasets.
     ///
     /// # Errors
     /// When one is missing or damaged, or writing fails.
-    pub fn take_all(&mut self, source: &EpisodeSource<'_>) -> Result<(), DatasetError> {
+    pub fn take_all(&mut self, sources: &[EpisodeSource<'_>]) -> Result<(), DatasetError> {
+        let of_source = |source: &EpisodeSource<'_>| {
+            let dataset = source.dataset;
+            episode_stats::of_episodes(dataset.root(), dataset.info())
+        };
+        let known = sources.iter().map(of_source).collect::<Result<Vec<_>, _>>()?;
+        self.uniform = uniform(sources, &known);
+        let mut all = sources.iter().zip(known);
+        all.try_for_each(|(source, known)| self.take_source(source, known))
+    }
+
+    /// Copies the chosen episodes of a dataset, of which these statistics are known.
+    fn take_source(&mut self, source: &EpisodeSource<'_>, mut known: StatsOfEpisodes) -> Result<(), DatasetError> {
         warn_of_undescribed(source.dataset)?;
-        let mut known = episode_stats::of_episodes(source.dataset.root(), source.dataset.info())?;
         for choice in &source.episodes {
             let episode = source.dataset.episodes().get(choice.episode).ok_or_else(|| {
                 let (root, found) = (source.dataset.root().display(), source.dataset.episodes().len());
@@ -93,13 +110,12 @@ impl<'a> Assembly<'a> {
         }
         from.complete(episode, &mut statistics)?;
         let task_of_row = self.copy_rows(from, episode, &taken, choice.task.as_deref())?;
-        let whole = |values: &mut dyn Iterator<Item = usize>| {
-            Statistics::of_rows(&values.map(|value| value as f32).collect::<Vec<_>>(), 1)
-        };
-        let rows = taken.from..taken.from + taken.length;
-        statistics.insert("episode_index".into(), whole(&mut rows.clone().map(|_| index)));
-        statistics.insert("index".into(), whole(&mut rows.clone()));
-        statistics.insert("task_index".into(), whole(&mut task_of_row.into_iter()));
+        statistics.extend(of_defaults(from, episode, &taken, &task_of_row)?);
+        let info = from.info();
+        let defaults = DEFAULTS.map(|(name, _)| name);
+        let described = info.vectors().chain(info.pictures()).map(|(name, _)| name);
+        let counted: BTreeSet<&str> = described.chain(defaults).collect();
+        statistics.retain(|name, _| counted.contains(name.as_str()) || self.uniform.contains(name));
         let path = self.out.join(episode_path(EPISODES, data)?);
         let frames = taken.length;
         let described = [(taken, statistics)];
@@ -188,6 +204,54 @@ impl<'a> Assembly<'a> {
         self.info.save(self.storage, self.out)?;
         Ok(self.info)
     }
+}
+
+/// Finds the columns of which all chosen episodes have the same statistics. Readers take the tables of episodes for parts
+/// of one, so that each must have the same columns.
+fn uniform(sources: &[EpisodeSource<'_>], known: &[StatsOfEpisodes]) -> BTreeSet<String> {
+    let chosen = sources.iter().zip(known).flat_map(|(source, known)| {
+        let all = source.dataset.episodes();
+        let has_rows = move |choice: &&EpisodeChoice| all.get(choice.episode).is_some_and(|episode| episode.length > 0);
+        let filled = source.episodes.iter().filter(has_rows);
+        filled.map(move |choice| known.get(&choice.episode))
+    });
+    let names = |own: Option<&FeatureStats>| -> BTreeSet<(String, Vec<&'static str>)> {
+        let of_column = |(column, own): (&String, &Statistics)| {
+            let names = own.named().map(|(name, _)| name);
+            (column.clone(), names.collect())
+        };
+        own.into_iter().flatten().map(of_column).collect()
+    };
+    let common = chosen
+        .map(names)
+        .reduce(|all, own| all.intersection(&own).cloned().collect());
+    common.into_iter().flatten().map(|(column, _)| column).collect()
+}
+
+/// Computes the statistics of the columns that every dataset has, of which most are numbered anew.
+fn of_defaults(
+    from: &Dataset,
+    episode: &Episode,
+    taken: &Episode,
+    task_of_row: &[usize],
+) -> Result<FeatureStats, DatasetError> {
+    let whole = |values: &mut dyn Iterator<Item = usize>| {
+        Statistics::of_rows(&values.map(|value| value as f32).collect::<Vec<_>>(), 1)
+    };
+    let frames = 0..taken.length;
+    let times = frames.clone().map(|frame| {
+        let episode = episode.index;
+        Ok(from.time(At { episode, frame })? as f32)
+    });
+    let times = times.collect::<Result<Vec<_>, DatasetError>>()?;
+    let all = [
+        ("timestamp", Statistics::of_rows(&times, 1)),
+        ("frame_index", whole(&mut frames.clone())),
+        ("episode_index", whole(&mut frames.clone().map(|_| taken.index))),
+        ("index", whole(&mut frames.clone().map(|frame| taken.from + frame))),
+        ("task_index", whole(&mut task_of_row.iter().copied())),
+    ];
+    Ok(all.map(|(name, of)| (name.to_owned(), of)).into())
 }
 
 /// Warns of columns that the description lacks. They are not copied: LeRobot refuses rows with such columns.
