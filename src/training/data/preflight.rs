@@ -143,12 +143,13 @@ impl VideoFile<'_> {
             let Err(problem) = reader.require_frames(last) else {
                 continue;
             };
-            let is_first = first.is_none();
-            first.get_or_insert_with(|| problem.to_string());
-            // A damaged file has no frame at all; opening it again for each episode would take long.
-            if is_first && VideoReader::open(&self.path).is_err() {
-                episodes.extend(self.episodes.iter().map(|episode| episode.index));
-                break;
+            if first.is_none() {
+                first = Some(problem.to_string());
+                // A damaged file has no frame at all; opening it again for each episode would take long.
+                if VideoReader::open(&self.path).is_err() {
+                    episodes.extend(self.episodes.iter().map(|episode| episode.index));
+                    break;
+                }
             }
             episodes.push(episode.index);
         }
