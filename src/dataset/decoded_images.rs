@@ -9,7 +9,7 @@ use super::encoded_images::EncodedImageReader;
 use super::error::DatasetError;
 use super::feature::Dtype;
 use super::reader::{At, Dataset, video_path};
-use super::times::TOLERANCE_S;
+use super::times::{ROUNDED_S, TOLERANCE_S, is_rounded};
 use super::video::VideoReader;
 use crate::camera::rgb::RgbImage;
 
@@ -120,7 +120,8 @@ impl<'v> VideoFrame<'v> {
                 entry.insert(opened)
             }
         };
-        let seconds = from_s + dataset.time(at)?;
+        let time_s = dataset.time(at)?;
+        let seconds = from_s + time_s;
         let row = || format!("row {} of episode {}", at.frame, at.episode);
         let index = reader
             .index_at(seconds)
@@ -128,11 +129,21 @@ impl<'v> VideoFrame<'v> {
         let own = reader
             .time_of(index)
             .map_or(f64::INFINITY, |time| (time - seconds).abs());
-        // Coarse time scales round the frames' own times; frames at a constant rate are still where they belong.
+        // Coarse time scales and other containers round the frames' own times; frames at a constant rate are still where
+        // they belong. A frame that is further away is another one.
         let start = reader.time_of(0).unwrap_or(0.0);
-        let distance = own.min((start + index as f64 / reader.fps() - seconds).abs());
+        let by_rate = (start + index as f64 / reader.fps() - seconds).abs();
+        let distance = match own < ROUNDED_S.max(reader.tick_s() - TOLERANCE_S) {
+            true => own.min(by_rate),
+            false => own,
+        };
         // The start of an episode is a sum of many frame durations, so its rounding error grows with it.
-        if distance > TOLERANCE_S.max(1e-7 * seconds) {
+        let tolerance_s = if is_rounded(time_s, info.fps) {
+            ROUNDED_S
+        } else {
+            TOLERANCE_S
+        };
+        if distance > tolerance_s.max(1e-7 * seconds) {
             let problem = format!(
                 "{} is at {seconds:.4} s, the nearest frame {distance:.4} s away; expected a frame at the timestamp of each \
                  row, found {} frames a second for {} rows",

@@ -7,12 +7,12 @@ use std::io::Cursor;
 use std::path::Path;
 
 use super::decoded_images::DecodedImageReader;
-use super::episode_stats;
+use super::episode_stats::{self, FeatureStats};
 use super::episodes::{self, Episode, FilePlace, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Frame;
-use super::info::{DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version};
+use super::info::{DATA, DEFAULTS, EPISODES, Info, MODALITY, STATS, VIDEOS, Version};
 use super::parquet::rows::{RowWriter, RowsPosition};
 use super::reader::{At, Dataset, video_path};
 use super::storage::{Storage, commit, commit_with, copy, new_folder, require_outside};
@@ -56,10 +56,11 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         } else if feature.is_vector() {
             // Rows are written as lists of 32-bit numbers.
             feature.shape = vec![feature.len()];
-            if feature.dtype == Dtype::Float16 {
-                feature.dtype = Dtype::Float32;
-            }
+            feature.dtype = Dtype::Float32;
         }
+    }
+    for (name, dtype) in DEFAULTS {
+        info.features.insert(name.to_owned(), Feature::scalar(dtype));
     }
     info.data_path = DATA.into();
     info.video_path = Some(VIDEOS.into());
@@ -73,13 +74,8 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         rows_info: &rows_info,
         settings: &settings,
     };
-    let mut statistics = episode_stats::of_episodes(dataset.root(), source)?;
-    for episode in dataset.episodes() {
-        let of_episode = statistics.remove(&episode.index).unwrap_or_default();
-        encoder.episode(episode, without_transparency(of_episode))?;
-    }
+    let all = encoder.episodes()?;
     tasks::save(storage, out, dataset.tasks())?;
-    let all = without_transparency(episode_stats::load(dataset.root())?);
     episode_stats::save(storage, out, &all)?;
     for name in [MODALITY, FILE_NAME] {
         copy(storage, &dataset.root().join(name), &out.join(name), CONFIGURATION)?;
@@ -98,7 +94,7 @@ fn set_size(feature: &mut Feature, (width, height): (u32, u32)) {
 }
 
 /// Drops the statistics of a fourth channel of images, the transparency, which videos do not have.
-fn without_transparency(mut all: episode_stats::FeatureStats) -> episode_stats::FeatureStats {
+fn without_transparency(mut all: FeatureStats) -> FeatureStats {
     for of_pictures in all.values_mut().filter(|of| of.of_pictures) {
         of_pictures.keep_channels(3);
     }
@@ -166,7 +162,28 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    fn episode(&self, source: &Episode, statistics: episode_stats::FeatureStats) -> Result<(), DatasetError> {
+    /// Writes all episodes; returns the statistics of the dataset, those that it lacks from its episodes.
+    fn episodes(&self) -> Result<FeatureStats, DatasetError> {
+        let root = self.dataset.root();
+        // Read first: a file that is damaged is named before hours of work.
+        let own = match root.join(STATS).exists() {
+            true => episode_stats::load(root)?,
+            false => FeatureStats::new(),
+        };
+        let mut known = episode_stats::of_episodes(root, self.dataset.info())?;
+        let mut all = FeatureStats::new();
+        for episode in self.dataset.episodes() {
+            let mut of_episode = known.remove(&episode.index).unwrap_or_default();
+            self.dataset.complete(episode, &mut of_episode)?;
+            let of_episode = without_transparency(of_episode);
+            episode_stats::merge(&mut all, &of_episode);
+            self.episode(episode, of_episode)?;
+        }
+        all.extend(without_transparency(own));
+        Ok(all)
+    }
+
+    fn episode(&self, source: &Episode, statistics: FeatureStats) -> Result<(), DatasetError> {
         // Data and video files have the same numbers, as some readers expect.
         let place = FilePlace::of_number(source.index);
         let span = VideoSpan {
@@ -229,15 +246,15 @@ impl Encoder<'_> {
             episode: episode.index,
             frame: 0,
         };
-        let task = self.dataset.task(first)?;
+        let numbers: BTreeMap<&str, usize> = self.dataset.tasks().iter().map(String::as_str).zip(0..).collect();
+        // Rows of an episode may have different instructions.
+        let task_of = |at: At| {
+            let number = numbers.get(self.dataset.task(at)?).copied();
+            Ok::<_, DatasetError>(number.unwrap_or_default())
+        };
         let standing = RowsPosition {
             episode: episode.index,
-            task: self
-                .dataset
-                .tasks()
-                .iter()
-                .position(|known| known == task)
-                .unwrap_or_default(),
+            task: task_of(first)?,
             from: episode.from,
         };
         commit_with(self.storage, &path, |sink| {
@@ -249,6 +266,7 @@ impl Encoder<'_> {
                     .vectors()
                     .map(|(name, _)| Ok((name.to_owned(), self.dataset.values(name, at)?.to_vec())));
                 let vectors = values.collect::<Result<_, DatasetError>>()?;
+                rows.set_task(task_of(at)?)?;
                 rows.push(Frame {
                     vectors,
                     pictures: Vec::new(),

@@ -94,21 +94,24 @@ pub fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) ->
     commit(storage, &path, text.as_bytes())
 }
 
-/// Returns the contract with the statistics of the actions recorded so far.
+/// Returns the contract with the statistics of the actions recorded so far. Actions without a finite value keep the
+/// contract's.
 pub fn with_statistics(contract: &Contract, all: &FeatureStats) -> Contract {
     let column = action_column(contract.data.action_space);
     let mut contract = contract.clone();
     let Some(found) = all.get(column) else { return contract };
     for (at, dimension) in contract.data.statistics.iter_mut().enumerate() {
-        let value = |values: &[f64]| values.get(at).copied().unwrap_or_default();
         for (name, values) in found.named() {
+            let Some(value) = values.get(at).copied().filter(|value| value.is_finite()) else {
+                continue;
+            };
             match name {
-                "min" => dimension.min = value(values),
-                "max" => dimension.max = value(values),
-                "mean" => dimension.mean = value(values),
-                "std" => dimension.std = value(values),
-                "q01" => dimension.q01 = value(values),
-                "q99" => dimension.q99 = value(values),
+                "min" => dimension.min = value,
+                "max" => dimension.max = value,
+                "mean" => dimension.mean = value,
+                "std" => dimension.std = value,
+                "q01" => dimension.q01 = value,
+                "q99" => dimension.q99 = value,
                 _ => (),
             }
         }
@@ -145,12 +148,9 @@ fn load_lines(root: &Path, all: &mut BTreeMap<usize, FeatureStats>) -> Result<()
     }
     let path = root.join("meta/episodes_stats.jsonl");
     if path.exists() {
-        let lines: Vec<Line> = jsonl::read(&path)?;
-        all.extend(
-            lines
-                .into_iter()
-                .map(|line| (line.episode_index, from_json(&line.stats.unwrap_or_default()))),
-        );
+        jsonl::for_each(&path, |line: Line| {
+            all.insert(line.episode_index, from_json(&line.stats.unwrap_or_default()));
+        })?;
     }
     Ok(())
 }

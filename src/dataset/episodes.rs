@@ -139,7 +139,7 @@ pub(super) fn sorted(folder: &Path) -> Result<Vec<std::path::PathBuf>, DatasetEr
 }
 
 /// Returns whether a name begins with a dot: files of the system (`._file`, `.DS_Store`), and what is put aside.
-fn is_hidden(path: &Path) -> bool {
+pub(super) fn is_hidden(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

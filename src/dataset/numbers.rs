@@ -16,7 +16,7 @@ use super::reader::data_path;
 const PLACES: [&str; 2] = ["episode_index", "frame_index"];
 /// Column of the task index, which stands for a row's instruction.
 const TASK: &str = "task_index";
-/// Column of a row's time in its episode, by which frames of videos are found.
+/// Column of a row's time in its episode, by which frames of videos are found. It has to be right without videos too.
 const TIME: &str = "timestamp";
 
 /// Numbers of all rows, concatenated.
@@ -29,7 +29,7 @@ pub struct ColumnNumbers {
     pub vectors: BTreeMap<String, Vec<f32>>,
     /// Task index of each row.
     pub tasks: Vec<usize>,
-    /// Time of each row in its episode (s); NaN without videos, or where a table has no times.
+    /// Time of each row in its episode (s); NaN where a table has no times.
     pub times: Vec<f32>,
 }
 
@@ -79,8 +79,7 @@ impl ColumnNumbers {
     fn read_file(&mut self, path: &Path, info: &Info, episodes: &[Episode]) -> Result<(), DatasetError> {
         let count = episodes.iter().map(|episode| episode.length).sum();
         let table = Table::open(path)?;
-        let time = info.videos().next().map(|_| TIME);
-        let places = PLACES.into_iter().chain(time).filter(|name| table.has(name));
+        let places = PLACES.into_iter().chain([TIME]).filter(|name| table.has(name));
         let wanted: Vec<&str> = info
             .vectors()
             .map(|(name, _)| name)
@@ -113,14 +112,13 @@ impl ColumnNumbers {
             let column = columns::column(batch, name)?;
             values.extend(columns::numbers(&column, name, dim, first)?);
         }
-        self.tasks.extend(columns::counts(batch, TASK)?);
-        match batch.column_by_name(TIME) {
-            // `verify` says what is wrong with times that cannot be read.
-            Some(column) => match columns::numbers(column, TIME, 1, first) {
-                Ok(times) => self.times.extend(times),
-                Err(_) => self.times.resize(self.tasks.len(), f32::NAN),
-            },
-            None => self.times.resize(self.tasks.len(), f32::NAN),
+        let tasks = |batch: &RecordBatch| columns::counts(batch, TASK);
+        self.tasks.extend(columns::by_row(batch, first, tasks)?);
+        let times = |batch: &RecordBatch| columns::finite(batch, TIME);
+        // Without rows only the type can be wrong; `verify` says what is wrong with times that are no numbers.
+        match times(&batch.slice(0, 0)) {
+            Ok(_) => self.times.extend(columns::by_row(batch, first, times)?),
+            Err(_) => self.times.resize(self.tasks.len(), f32::NAN),
         }
         Ok(())
     }
@@ -136,7 +134,8 @@ fn require_order(
 ) -> Result<(), DatasetError> {
     let place = |name| {
         let known = batch.column_by_name(name).is_some();
-        let numbers = known.then(|| columns::counts(batch, name)).transpose();
+        let counts = |batch: &RecordBatch| columns::counts(batch, name);
+        let numbers = known.then(|| columns::by_row(batch, first, counts)).transpose();
         numbers.map_err(|problem| DatasetError::content(path, problem))
     };
     let [episodes, frames] = [place(PLACES[0])?, place(PLACES[1])?];

@@ -10,7 +10,8 @@ const SAMPLES: (f64, f64) = (100.0, 10_000.0);
 /// Approximate width to which images are subsampled (px).
 const SAMPLED_SIDE: u32 = 150;
 
-/// Statistics of one feature, with a number for each of its values (for each colour channel of images, 0 to 1).
+/// Statistics of one feature, with a number for each of its values (for each colour channel of images, 0 to 1). The numbers
+/// of a value that is finite in no row are NaN.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Statistics {
     /// Minimum.
@@ -25,13 +26,14 @@ pub struct Statistics {
     pub quantiles: [Vec<f64>; 5],
     /// Number of rows, or of sampled images.
     pub count: usize,
+    /// Number of rows in which each value is finite, its weight in merges. Files have only the count.
+    pub finite: Vec<usize>,
     /// Whether they are of images.
     pub of_pictures: bool,
 }
 
 impl Statistics {
-    /// Computes exact statistics of rows of `dim` values; without rows they are 0. Values that are not finite are ignored:
-    /// JSON has none, and LeRobot cannot read statistics that are null.
+    /// Computes exact statistics of rows of `dim` values. Values that are not finite are ignored.
     ///
     /// # Shapes
     /// values: (rows, dim)
@@ -45,11 +47,12 @@ impl Statistics {
             let column = values.iter().skip(at).step_by(dim).map(|v| f64::from(*v));
             let mut column: Vec<f64> = column.filter(|v| v.is_finite()).collect();
             column.sort_by(f64::total_cmp);
-            let n = column.len().max(1) as f64;
+            let n = column.len() as f64;
             let mean = column.iter().sum::<f64>() / n;
             let variance = column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-            all.min.push(column.first().copied().unwrap_or_default());
-            all.max.push(column.last().copied().unwrap_or_default());
+            all.finite.push(column.len());
+            all.min.push(column.first().copied().unwrap_or(f64::NAN));
+            all.max.push(column.last().copied().unwrap_or(f64::NAN));
             all.mean.push(mean);
             all.std.push(variance.sqrt());
             for (quantiles, (_, q)) in all.quantiles.iter_mut().zip(QUANTILES) {
@@ -75,6 +78,7 @@ impl Statistics {
         for list in moments.into_iter().chain(&mut self.quantiles) {
             list.truncate(count);
         }
+        self.finite.truncate(count);
     }
 
     /// Returns the statistics that are known with their names, without the count.
@@ -101,35 +105,50 @@ impl Statistics {
         if self.count == 0 {
             return other.clone();
         }
-        let (a, b) = (self.count as f64, other.count as f64);
-        let join = |x: &[f64], y: &[f64], f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
-            x.iter().zip(y).map(|(x, y)| f(*x, *y)).collect()
+        let join = |x: &[f64], y: &[f64], both: &dyn Fn([f64; 2], [f64; 2]) -> f64| -> Vec<f64> {
+            let weights = self.finite.iter().copied().zip(other.finite.iter().copied());
+            let numbers = x.iter().copied().zip(y.iter().copied());
+            numbers
+                .zip(weights)
+                .map(|((x, y), weights)| match weights {
+                    (_, 0) => x,
+                    (0, _) => y,
+                    (a, b) => both([x, y], [a as f64, b as f64]),
+                })
+                .collect()
         };
-        let weighted = |x: f64, y: f64| (a * x + b * y) / (a + b);
+        let weighted = |[x, y]: [f64; 2], [a, b]: [f64; 2]| (a * x + b * y) / (a + b);
         let mean = join(&self.mean, &other.mean, &weighted);
-        // The second moment about zero is a mean too.
-        let square = |s: &Self| join(&s.std, &s.mean, &|std, mean| std * std + mean * mean);
-        let squares = join(&square(self), &square(other), &weighted);
+        let variance = |s: &Self| -> Vec<f64> {
+            let about_mean = s.std.iter().zip(&s.mean).zip(&mean);
+            about_mean
+                .map(|((std, own), mean)| std * std + (own - mean).powi(2))
+                .collect()
+        };
+        let variance = join(&variance(self), &variance(other), &weighted);
+        let finite = self.finite.iter().zip(&other.finite);
         Self {
-            min: join(&self.min, &other.min, &f64::min),
-            max: join(&self.max, &other.max, &f64::max),
-            std: join(&squares, &mean, &|square, mean| (square - mean * mean).max(0.0).sqrt()),
+            min: join(&self.min, &other.min, &|[x, y], _| x.min(y)),
+            max: join(&self.max, &other.max, &|[x, y], _| x.max(y)),
             mean,
+            std: variance.into_iter().map(f64::sqrt).collect(),
             quantiles: std::array::from_fn(|i| {
                 let of = |s: &Self| s.quantiles.get(i).cloned().unwrap_or_default();
                 join(&of(self), &of(other), &weighted)
             }),
-            count: self.count + other.count,
+            count: self.count.saturating_add(other.count),
+            finite: finite.map(|(a, b)| a.saturating_add(*b)).collect(),
             of_pictures: self.of_pictures,
         }
     }
 
-    /// Returns the statistics as in `meta/stats.json`.
+    /// Returns the statistics as in `meta/stats.json`, with 0 for NaN: JSON has none, and LeRobot cannot read null.
     pub fn to_json(&self) -> Value {
         let shaped = |values: &[f64]| -> Value {
+            let values = values.iter().map(|v| if v.is_finite() { *v } else { 0.0 });
             match self.of_pictures {
-                true => values.iter().map(|v| json!([[v]])).collect(),
-                false => values.into(),
+                true => values.map(|v| json!([[v]])).collect(),
+                false => values.collect(),
             }
         };
         let mut all: Map<_, _> = self
@@ -160,22 +179,29 @@ impl Statistics {
     /// Creates statistics from lists by name, with the count among them. Quantiles may be missing, as in older
     /// datasets.
     pub fn of_lists(list: impl Fn(&str) -> Option<Vec<f64>>, of_pictures: bool) -> Option<Self> {
+        let (min, mean) = (list("min")?, list("mean")?);
+        let count = *list("count")?.first()? as usize;
+        let finite = min.iter().zip(&mean).map(|(min, mean)| match (min + mean).is_finite() {
+            true => count,
+            false => 0,
+        });
         Some(Self {
-            min: list("min")?,
+            finite: finite.collect(),
+            min,
             max: list("max")?,
-            mean: list("mean")?,
+            mean,
             std: list("std")?,
             quantiles: QUANTILES.map(|(name, _)| list(name).unwrap_or_default()),
-            count: *list("count")?.first()? as usize,
+            count,
             of_pictures,
         })
     }
 }
 
-/// Quantile `q` (0 to 1) of sorted values, interpolated linearly.
+/// Quantile `q` (0 to 1) of sorted values, interpolated linearly; NaN without values.
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q * sorted.len().saturating_sub(1) as f64;
-    let at = |i: f64| sorted.get(i as usize).copied().unwrap_or_default();
+    let at = |i: f64| sorted.get(i as usize).copied().unwrap_or(f64::NAN);
     let (low, high) = (at(place.floor()), at(place.ceil()));
     low + (high - low) * place.fract()
 }
@@ -232,6 +258,7 @@ impl Colours {
                     .zip(0..)
                     .map(|(count, value)| (*count, f64::from(value) / 255.0))
             };
+            all.finite.push(self.pictures);
             let n = total.max(1) as f64;
             let mean = valued().map(|(count, value)| count as f64 * value).sum::<f64>() / n;
             let variance = valued()
@@ -302,6 +329,25 @@ mod tests {
         assert_eq!(statistics.max, [3.0, 4.0]);
         assert_eq!(statistics.mean, [2.0, 3.0]);
         assert_eq!(statistics.std, [1.0, 1.0]);
+    }
+
+    #[test]
+    fn parts_without_finite_values_have_no_weight_in_merges() {
+        let none = Statistics::of_rows(&[f32::NAN, 1.0, f32::INFINITY, 1.0], 2);
+        let (first, last) = (Statistics::of_rows(&[5.0, 1.0], 2), Statistics::of_rows(&[7.0, 1.0], 2));
+        assert!(none.mean[0].is_nan() && !none.is_whole(2));
+        for parts in [[&none, &first, &last], [&first, &none, &last], [&first, &last, &none]] {
+            let [one, two, three] = parts;
+            let all = one.merged(two).merged(three);
+            assert_eq!((all.count, all.is_whole(2)), (4, true));
+            let first_value = [&all.min, &all.max, &all.mean, &all.std].map(|of| of[0]);
+            assert_eq!(first_value, [5.0, 7.0, 6.0, 1.0]);
+            assert_eq!(all.mean[1], 1.0);
+            assert!(all.quantiles.iter().all(|of| of[0] == 6.0), "{all:?}");
+        }
+        let never = none.merged(&none);
+        assert!(never.std[0].is_nan(), "{never:?}");
+        assert_eq!(never.to_json()["std"], json!([0.0, 0.0]));
     }
 
     #[test]

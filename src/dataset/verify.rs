@@ -13,11 +13,16 @@ use super::feature::{Dtype, Feature};
 use super::frame::Picture;
 use super::info::{Info, STATS, Version};
 use super::instruction::require_plain;
-use super::parquet::columns::{self, ColumnError};
+use super::parquet::columns;
 use super::parquet::table::{RowRange, Table};
 use super::reader::{At, Dataset, data_path};
-use super::times::is_due;
+use super::times::{is_due, is_rounded};
 use crate::camera::rgb::RgbImage;
+
+/// Advice for times that look rounded.
+const ROUNDED: &str = "; times look rounded to milliseconds: rows are read with their own frames of videos, but LeRobot \
+                       refuses such frames unless its tolerance_s is 0.001; write the number of the frame divided by the \
+                       rate";
 
 /// Depth of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,7 +272,8 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
     let (mut first, mut begin_s) = (0, 0.0);
     for batch in table.read(&names, part)? {
         let batch = batch?;
-        check_places(&batch, path, info.fps, &mut begin_s, &mut expected)?;
+        let checked = check_places(&batch, first, info.fps, &mut begin_s, &mut expected);
+        checked.map_err(|problem| DatasetError::content(path, problem))?;
         for name in &vectors {
             let dim = info.features.get(*name).map_or(0, Feature::len);
             let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
@@ -287,40 +293,45 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
     Ok(())
 }
 
-/// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones, and
-/// `begin_s` is the time of the first row of the episode (s), which need not be 0.
+/// Checks frame, episode, row and time of each row of a batch that begins at row `first` of its file; `expected` gives
+/// frame, episode and row of the next ones, and `begin_s` is the time of the first row of the episode (s), which need not
+/// be 0.
 fn check_places(
     batch: &RecordBatch,
-    path: &Path,
+    first: usize,
     fps: f64,
     begin_s: &mut f64,
     expected: &mut impl Iterator<Item = (usize, usize, usize)>,
-) -> Result<(), DatasetError> {
-    let column = |problem: ColumnError| DatasetError::content(path, problem);
-    let count = |name: &str| columns::counts(batch, name).map_err(column);
-    let times = columns::doubles(batch, "timestamp").map_err(column)?;
+) -> Result<(), String> {
+    let count = |name: &str| {
+        let counts = columns::by_row(batch, first, |batch| columns::counts(batch, name));
+        counts.map_err(|problem| problem.to_string())
+    };
+    let times = columns::by_row(batch, first, |batch| columns::doubles(batch, "timestamp"));
+    let times = times.map_err(|problem| problem.to_string())?;
     let (frames, indices, rows) = (count("frame_index")?, count("episode_index")?, count("index")?);
-    for (((frame, episode), row), time) in frames.into_iter().zip(indices).zip(rows).zip(times) {
+    let places = frames.into_iter().zip(indices).zip(rows);
+    for ((((frame, episode), row), time), in_file) in places.zip(times).zip(first..) {
         let should = expected.next().unwrap_or_default();
         if (frame, episode, row) != should {
             let found = (frame, episode, row);
-            let problem = format!("expected frame, episode and row {should:?}, found {found:?}");
-            return Err(DatasetError::content(path, problem));
+            return Err(format!("expected frame, episode and row {should:?}, found {found:?}"));
         }
         if frame == 0 {
             *begin_s = time;
             if time.abs() * f64::from(f32::EPSILON) > 0.5 / fps {
-                let problem = format!(
+                return Err(format!(
                     "expected a time of the first row at which 32-bit numbers tell rows at {fps} Hz apart, found {time:.4} s; \
                      count times from the start of the episode"
-                );
-                return Err(DatasetError::content(path, problem));
+                ));
             }
         }
         let due = *begin_s + frame as f64 / fps;
         if !is_due(time, due) {
-            let problem = format!("frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s");
-            return Err(DatasetError::content(path, problem));
+            let advice = if is_rounded(time, fps) { ROUNDED } else { "" };
+            return Err(format!(
+                "row {in_file}, frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s{advice}"
+            ));
         }
     }
     Ok(())

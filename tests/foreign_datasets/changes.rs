@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::json;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{DatasetWriter, episode_stats};
 
-use super::foreign::{DATA, EPISODES, Foreign, exchange, tree};
+use super::foreign::{DATA, EPISODES, Foreign, describe, exchange, tree};
 use super::{command_line, made, pointer, problems, sample_dataset, stdout_of, unlocked};
 
 #[test]
@@ -88,6 +89,21 @@ fn a_dataset_that_is_changed_in_its_place_is_kept_whole_beside_it() {
     assert!(!command_line::dataset(&arguments).status.success());
     assert_eq!(unlocked(&root), before);
     assert!(!root.with_file_name("set.before").exists());
+}
+
+#[test]
+fn fields_of_the_description_that_are_not_known_are_kept() {
+    let (_folder, root) = made(&Foreign::default());
+    describe(&root, |info| {
+        info["operators"] = json!(["a", "b"]);
+        info["total_videos"] = json!(0);
+    });
+    let arguments = ["relabel", root.to_str().unwrap(), "--task", "push the can"];
+    assert!(command_line::dataset(&arguments).status.success());
+    describe(&root, |info| {
+        assert_eq!(info["operators"], json!(["a", "b"]));
+        assert_eq!((info.get("total_videos"), &info["total_episodes"]), (None, &json!(2)));
+    });
 }
 
 #[test]

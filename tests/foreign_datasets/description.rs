@@ -1,14 +1,15 @@
 //! Tests of descriptions and statistics that say less than ours.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use thinkvla::dataset::{Dataset, episode_stats};
 
 use super::foreign::{Foreign, describe, exchange, read};
 use super::{command_line, made, sample_dataset, with_pictures};
 
-#[test]
-fn quantiles_that_are_missing_are_counted_and_not_invented() {
-    let (_folder, root) = with_pictures();
+/// Removes columns from the table of each of the three episodes.
+fn remove_of_episodes(root: &Path, is_removed: impl Fn(&str) -> bool) {
     for file in 0..3 {
         let path = root.join(format!("meta/episodes/chunk-000/file-00{file}.parquet"));
         let names: Vec<String> = read(&path)
@@ -17,14 +18,42 @@ fn quantiles_that_are_missing_are_counted_and_not_invented() {
             .iter()
             .map(|field| field.name().clone())
             .collect();
-        let quantiles: Vec<_> = names
+        let removed: Vec<_> = names
             .iter()
-            .filter(|name| name.rsplit('/').next().unwrap().starts_with('q'))
+            .filter(|name| is_removed(name))
             .map(|name| (name.as_str(), None))
             .collect();
-        assert!(!quantiles.is_empty());
-        exchange(&path, &quantiles);
+        assert!(!removed.is_empty());
+        exchange(&path, &removed);
     }
+}
+
+#[test]
+fn pictures_are_encoded_where_statistics_are_missing() {
+    let (_folder, root) = with_pictures();
+    remove_of_episodes(&root, |name| name.starts_with("stats/"));
+    let statistics = root.join("meta/stats.json");
+    std::fs::remove_file(&statistics).unwrap();
+    let (out, other) = (root.with_file_name("videos"), root.with_file_name("other"));
+    let encode =
+        |out: &Path| command_line::dataset(&["encode", root.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert!(encode(&out).status.success());
+    let all = episode_stats::load(&out).unwrap();
+    assert!(all["action"].is_whole(7) && all[sample_dataset::CAMERAS[0]].is_whole(3));
+    let of_episodes = episode_stats::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
+    assert!((0..3).all(|episode| of_episodes[&episode]["action"].is_whole(7)));
+    // A file that is damaged is named before anything is encoded.
+    std::fs::write(&statistics, "{").unwrap();
+    let refused = encode(&other);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && message.contains("stats.json"), "{message}");
+    assert!(!other.join("videos").exists());
+}
+
+#[test]
+fn quantiles_that_are_missing_are_counted_and_not_invented() {
+    let (_folder, root) = with_pictures();
+    remove_of_episodes(&root, |name| name.rsplit('/').next().unwrap().starts_with('q'));
     let exact = Dataset::open(&root).unwrap();
     let out = root.with_file_name("merged");
     assert!(

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow_array::builder::ListBuilder;
 use arrow_array::{ArrayRef, StringArray};
 use parquet::basic::Compression;
-use thinkvla::dataset::Dataset;
+use thinkvla::dataset::{At, Dataset};
 
 use super::foreign::{DATA, EPISODES, Foreign, exchange, whole, write};
-use super::{command_line, foreign, made, problems, stdout_of};
+use super::{command_line, foreign, made, problems, sample_dataset, stdout_of, with_pictures};
 
 #[test]
 fn instructions_are_those_of_the_rows_where_episodes_name_none() {
@@ -47,6 +47,55 @@ fn episodes_without_rows_are_left_out_and_named() {
         "{message}"
     );
     assert!(!videos.exists());
+}
+
+#[test]
+fn rows_of_an_episode_keep_their_own_instructions() {
+    let (_folder, root) = with_pictures();
+    let numbers = (0..sample_dataset::EPISODES[0].1).map(|row| usize::from(row >= 5));
+    exchange(&root.join(DATA), &[("task_index", Some(whole(numbers)))]);
+    let before = Dataset::open(&root).unwrap();
+    for verb in ["encode", "merge"] {
+        let out = root.with_file_name(verb);
+        let output = command_line::dataset(&[verb, root.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+        let after = Dataset::open(&out).unwrap();
+        let task = |dataset: &Dataset, frame: usize| dataset.task(At { episode: 0, frame }).unwrap().to_owned();
+        assert_ne!(task(&after, 4), task(&after, 5), "{verb}");
+        for frame in 0..sample_dataset::EPISODES[0].1 {
+            assert_eq!(task(&after, frame), task(&before, frame), "{verb}, row {frame}");
+        }
+    }
+}
+
+#[test]
+fn exports_hold_whole_episodes_only() {
+    let (_folder, root) = made(&Foreign {
+        lengths: vec![5, 0, 5],
+        tasks: vec!["pick", "pick", "push"],
+        ..Foreign::default()
+    });
+    let export = |name: &str| {
+        let out = root.with_file_name(name);
+        let output = command_line::dataset(&["export", root.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        let files = std::fs::read_dir(&out).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+            files,
+        )
+    };
+    let (is_done, message, files) = export("whole");
+    assert!(is_done && message.contains("episode 1 has no rows"), "{message}");
+    assert_eq!(files, ["episode-000000.mcap", "episode-000002.mcap"]);
+    // The last row has an instruction that the table does not contain.
+    let numbers = [0, 0, 0, 0, 0, 1, 1, 1, 1, 4];
+    exchange(&root.join(DATA), &[("task_index", Some(whole(numbers)))]);
+    let (is_done, message, files) = export("part");
+    assert!(!is_done && message.contains("found 4, which none has"), "{message}");
+    assert_eq!(files, ["episode-000000.mcap"]);
 }
 
 #[test]
@@ -91,7 +140,7 @@ fn numbers_of_instructions_may_have_gaps_and_their_table_any_index() {
     }
     table([3, 8], "task");
     let dataset = Dataset::open(&root).unwrap();
-    let at = thinkvla::dataset::At { episode: 0, frame: 0 };
+    let at = At { episode: 0, frame: 0 };
     assert!(
         dataset
             .task(at)

@@ -208,6 +208,63 @@ fn statistics_that_are_no_numbers_are_counted_anew() {
 }
 
 #[test]
+fn merged_episodes_have_tables_of_the_same_columns() {
+    let foreign = Foreign::default();
+    // The older version has no statistics of episodes; the other has some of another column, and none of quantiles.
+    let (_old, old) = older(&foreign, "v2.0");
+    let (_new, new) = older(&foreign, "v2.1");
+    let path = new.join("meta/episodes_stats.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let one = r#"{"min": [0], "max": [1], "mean": [0.5], "std": [0.1], "count": [5]}"#;
+    let more = format!("\"stats\":{{\"next.done\":{one},\"timestamp\":{one},");
+    std::fs::write(&path, text.replace("\"stats\":{", &more)).unwrap();
+    let out = old.with_file_name("merged");
+    let [old, new, to] = [&old, &new, &out].map(|path| path.to_str().unwrap());
+    assert!(
+        command_line::dataset(&["merge", old, new, "--out", to])
+            .status
+            .success()
+    );
+    let columns = |episode: usize| -> Vec<String> {
+        let table = read(&out.join(format!("meta/episodes/chunk-000/file-00{episode}.parquet")));
+        let schema = table.schema();
+        schema.fields().iter().map(|field| field.name().clone()).collect()
+    };
+    assert!(columns(0).contains(&"stats/timestamp/q50".to_owned()));
+    assert!((1..4).all(|episode| columns(episode) == columns(0)));
+    // Where all episodes have statistics of another column, they are kept.
+    let (out, _) = merged(Path::new(new));
+    let own = episode_stats::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
+    assert!(own.values().all(|own| own.contains_key("next.done")));
+}
+
+#[test]
+fn an_episode_without_a_finite_value_does_not_change_the_statistics_of_all() {
+    let foreign = Foreign::default();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    // No value is near 0, so that a 0 in place of NaN would show.
+    let values = |row: usize| -> Vec<f32> { foreign.row(row).into_iter().map(|value| value + 1.0).collect() };
+    foreign.write_with(&root, |row| {
+        let mut values = values(row);
+        if row < 5 {
+            values[0] = f32::NAN;
+        }
+        values
+    });
+    let (out, _) = merged(&root);
+    let of_second: Vec<f32> = (5..10).flat_map(values).collect();
+    let expected = Statistics::of_rows(&of_second, 7);
+    let all = episode_stats::load(&out).unwrap().remove("action").unwrap();
+    for ((name, found), (_, expected)) in all.named().zip(expected.named()) {
+        assert!((found[0] - expected[0]).abs() < 1e-9, "{name}: {found:?}");
+    }
+    let own = episode_stats::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
+    assert!(own[&0]["action"].named().all(|(_, found)| found[0].is_nan()));
+    assert!(own[&1]["action"].is_whole(7));
+}
+
+#[test]
 fn episodes_without_rows_are_left_out_of_older_layouts_and_named() {
     let foreign = Foreign {
         lengths: vec![5, 0, 4],

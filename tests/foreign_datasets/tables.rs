@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::Float64Array;
 use arrow_array::cast::AsArray;
 use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, Type, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
@@ -167,6 +168,32 @@ fn the_row_of_a_value_that_is_not_finite_is_named() {
     });
     let message = problems(&root).join("\n");
     assert!(message.contains("action, row 8: expected numbers"), "{message}");
+}
+
+#[test]
+fn the_row_without_a_usable_time_or_number_is_named() {
+    let number_at = |bad: f64| Float64Array::from_iter_values((0..10).map(|row| if row == 7 { bad } else { 0.0 }));
+    for (column, bad, found) in [
+        ("timestamp", f64::NAN, "expected finite numbers, found NaN"),
+        ("timestamp", f64::INFINITY, "expected finite numbers, found inf"),
+        ("task_index", f64::NAN, "expected whole numbers, found NaN"),
+        ("task_index", -1.0, "expected 0 or more, found -1"),
+        ("task_index", 0.5, "expected whole numbers, found 0.5"),
+    ] {
+        let (_folder, root) = made(&Foreign::default());
+        exchange(&root.join(DATA), &[(column, Some(Arc::new(number_at(bad))))]);
+        let message = Dataset::open(&root).unwrap_err().to_string();
+        let named = format!("row 7: column {column}: {found}");
+        assert!(message.contains(&named), "{message}");
+    }
+    let (_folder, root) = made(&Foreign::default());
+    let times: Float64Array = (0..10).map(|row| (row != 7).then_some(0.1)).collect();
+    exchange(&root.join(DATA), &[("timestamp", Some(Arc::new(times)))]);
+    let message = Dataset::open(&root).unwrap_err().to_string();
+    assert!(
+        message.contains("row 7: column timestamp: expected a value in every row"),
+        "{message}"
+    );
 }
 
 #[test]

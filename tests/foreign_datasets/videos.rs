@@ -1,5 +1,6 @@
 //! Tests of videos whose frames are not at the times of a plain count, and of other files in place of videos.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use arrow_array::{Float32Array, Float64Array};
 use serde_json::json;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::decoded_images::DecodedImageReader;
+use thinkvla::dataset::video::{VideoSettings, VideoWriter};
 use thinkvla::dataset::{At, Dataset};
 
 use super::foreign::{DATA, EPISODES, Foreign, describe, exchange, extend, whole};
@@ -22,7 +24,16 @@ fn with_late_video() -> (tempfile::TempDir, PathBuf) {
 
 /// Two episodes of five frames in one of the videos of `tests/data/video`, from these times on (s).
 fn with_video(name: &str, starts: [f64; 2]) -> (tempfile::TempDir, PathBuf) {
-    let (folder, root) = made(&Foreign::default());
+    let made = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/video")
+        .join(name);
+    with_video_of(&Foreign::default(), &std::fs::read(made).unwrap(), starts)
+}
+
+/// Two episodes of five frames in this video, from these times on (s).
+fn with_video_of(foreign: &Foreign, video: &[u8], starts: [f64; 2]) -> (tempfile::TempDir, PathBuf) {
+    let (folder, root) = made(foreign);
+    let length_s = 5.0 / foreign.fps as f64;
     let time = |times: [f64; 2]| Arc::new(Float64Array::from_iter_values(times));
     let column = |part: &str| format!("videos/{CAMERA}/{part}");
     extend(
@@ -31,7 +42,7 @@ fn with_video(name: &str, starts: [f64; 2]) -> (tempfile::TempDir, PathBuf) {
             (&column("chunk_index"), whole([0, 0])),
             (&column("file_index"), whole([0, 0])),
             (&column("from_timestamp"), time(starts)),
-            (&column("to_timestamp"), time(starts.map(|start| start + 0.5))),
+            (&column("to_timestamp"), time(starts.map(|start| start + length_s))),
         ],
     );
     describe(&root, |info| {
@@ -39,12 +50,9 @@ fn with_video(name: &str, starts: [f64; 2]) -> (tempfile::TempDir, PathBuf) {
         info["features"][CAMERA] =
             json!({"dtype": "video", "shape": [64, 96, 3], "names": ["height", "width", "channels"]});
     });
-    let video = root.join(VIDEO);
-    std::fs::create_dir_all(video.parent().unwrap()).unwrap();
-    let made = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/video")
-        .join(name);
-    std::fs::copy(made, video).unwrap();
+    let path = root.join(VIDEO);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, video).unwrap();
     (folder, root)
 }
 
@@ -64,6 +72,11 @@ fn deep(root: &Path) -> (bool, String) {
 fn assert_sound(root: &Path, firsts: [usize; 2]) {
     let (is_sound, message) = deep(root);
     assert!(is_sound, "{message}");
+    assert_frames(root, firsts);
+}
+
+/// Asserts that the rows of the two episodes have the frames from these on.
+fn assert_frames(root: &Path, firsts: [usize; 2]) {
     let dataset = Dataset::open(root).unwrap();
     let mut reader = DecodedImageReader::new(&dataset, &[CAMERA]).unwrap();
     let mut images = Vec::new();
@@ -82,6 +95,46 @@ fn assert_sound(root: &Path, firsts: [usize; 2]) {
 fn rows_have_the_frames_of_their_own_times() {
     let (_folder, root) = with_late_video();
     assert_sound(&root, [0, 5]);
+}
+
+/// Ten frames at 30 Hz, numbered as `tests/data/video/make.py` does.
+fn numbered_video() -> Vec<u8> {
+    let mut writer = VideoWriter::new(Cursor::new(Vec::new()), VideoSettings::new(96, 64, 30)).unwrap();
+    for number in 0..10 {
+        let mut image = RgbImage::new(96, 64);
+        for (at, value) in image.data_mut().iter_mut().enumerate() {
+            let (x, y) = (at / 3 % 96, at / 3 / 96);
+            *value = if y < 32 && (number >> (x / 12)) & 1 == 1 {
+                235
+            } else {
+                20
+            };
+        }
+        writer.push(&image).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn times_that_are_rounded_to_milliseconds_have_their_frames() {
+    let foreign = Foreign {
+        fps: 30,
+        ..Foreign::default()
+    };
+    let (_folder, root) = with_video_of(&foreign, &numbered_video(), [0.0, 5.0 / 30.0]);
+    assert_sound(&root, [0, 5]);
+    let ways: [fn(f64) -> f64; 2] = [f64::round, f64::floor];
+    for way in ways {
+        let times = (0..10).map(|row| (way(f64::from(row % 5) * 1000.0 / 30.0) / 1000.0) as f32);
+        let times = Arc::new(Float32Array::from_iter_values(times));
+        exchange(&root.join(DATA), &[("timestamp", Some(times))]);
+        assert_frames(&root, [0, 5]);
+        let message = problems(&root).join("\n");
+        assert!(
+            message.contains("row 1, frame 1 at 30 Hz") && message.contains("rounded to milliseconds"),
+            "{message}"
+        );
+    }
 }
 
 #[test]
@@ -162,6 +215,20 @@ fn rows_between_two_frames_are_named() {
     let (is_sound, message) = deep(&root);
     assert!(
         !is_sound && message.contains("row 0 of episode 1 is at 0.5500 s"),
+        "{message}"
+    );
+}
+
+#[test]
+fn rows_at_the_average_rate_of_uneven_frames_are_named() {
+    let (_folder, root) = with_late_video();
+    let column = format!("videos/{CAMERA}/from_timestamp");
+    // Ten frames in 1.003 s: the sixth would be at 0.5015 s, and is at 0.503 s.
+    let times = Arc::new(Float64Array::from_iter_values([0.0, 0.5015]));
+    exchange(&root.join(EPISODES), &[(&column, Some(times))]);
+    let (is_sound, message) = deep(&root);
+    assert!(
+        !is_sound && message.contains("row 0 of episode 1 is at 0.5015 s, the nearest frame 0.0015 s away"),
         "{message}"
     );
 }

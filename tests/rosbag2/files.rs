@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mcap::{Compression, WriteOptions};
 
-use super::{Import, Message, ROWS, length, mcap_of, plain, require_scene, stamped};
+use super::{Import, Message, ROWS, START, length, mcap_of, plain, require_scene, stamped};
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(bytes, 3).unwrap()
@@ -145,6 +145,45 @@ fn every_compression_of_chunks_is_read() {
         let import = Import::new();
         let bytes = mcap_of(&stamped(), WriteOptions::new().compression(compression));
         require_scene(&import.run(&import.put("bag.mcap", &bytes)).unwrap());
+    }
+}
+
+#[test]
+fn chunks_larger_than_any_message_may_be_are_read() {
+    let import = Import::new();
+    let other = Message {
+        topic: "/other",
+        kind: "std_msgs/msg/ByteMultiArray",
+        log: START,
+        data: vec![0; 1 << 20],
+    };
+    let all = stamped();
+    let others = std::iter::repeat_n(&other, 257);
+    let one_chunk = WriteOptions::new()
+        .chunk_size(None)
+        .compression(Some(Compression::Zstd));
+    let bytes = mcap_of(all.iter().chain(others), one_chunk);
+    require_scene(&import.run(&import.put("bag.mcap", &bytes)).unwrap());
+}
+
+#[test]
+fn records_that_are_too_large_are_refused_with_the_limit() {
+    use mcap::records::op;
+    let import = Import::new();
+    for (opcode, said) in [
+        (op::MESSAGE, "found a message of 314572800; leave its topic out"),
+        (op::ATTACHMENT, "found an attachment of 314572800; leave it out"),
+        (
+            op::SCHEMA,
+            "found a record of another kind of 314572800; the recording is damaged",
+        ),
+    ] {
+        let bytes = [mcap::MAGIC, &[opcode], &(300_u64 << 20).to_le_bytes()].concat();
+        let error = import.run(&import.put("bag.mcap", &bytes)).unwrap_err().to_string();
+        assert!(
+            error.contains("at most 268435456 bytes") && error.contains(said),
+            "{error}"
+        );
     }
 }
 

@@ -124,7 +124,7 @@ fn stamped() -> Vec<Message> {
     scene(|_, row| at(row))
 }
 
-fn mcap_of(messages: &[Message], options: WriteOptions) -> Vec<u8> {
+fn mcap_of<'a>(messages: impl IntoIterator<Item = &'a Message>, options: WriteOptions) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = options.profile("ros2").create(Cursor::new(&mut bytes)).unwrap();
     let mut channels = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, BinaryArray, Float64Array, StructArray};
+use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StructArray};
 use serde_json::{Value, json};
 
 use super::command_line;
@@ -81,11 +81,21 @@ fn videos_that_end_before_their_rows_are_named() {
     let episodes = encoded.join("meta/episodes/chunk-000/file-001.parquet");
     let column = format!("videos/{}/from_timestamp", CAMERAS[0]);
     let late: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
-    exchange(&episodes, &[(&column, Some(late))]);
-    let message = fixture.open(config, false).err().unwrap();
+    exchange(&episodes, &[(&column, Some(Arc::clone(&late)))]);
+    let message = fixture.open(config.clone(), false).err().unwrap();
     for part in ["the videos of 1 episodes", "of episode 1: second", "file-001.mp4"] {
         assert!(message.contains(part), "{message}");
     }
+    // The next episode has its rows in the same file: it is named once.
+    let episodes = encoded.join("meta/episodes/chunk-000/file-002.parquet");
+    let file = format!("videos/{}/file_index", CAMERAS[0]);
+    let first: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    exchange(&episodes, &[(&column, Some(late)), (&file, Some(first))]);
+    let message = fixture.open(config, false).err().unwrap();
+    for part in ["the videos of 2 episodes", "the first of 2 episodes of this file"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(message.matches("file-001.mp4").count(), 1, "{message}");
 }
 
 #[test]

@@ -62,9 +62,7 @@ pub fn assemble(storage: &dyn Storage, sources: &[EpisodeSource<'_>], out: &Path
         }
     }
     let mut assembly = Assembly::new(storage, out, first.dataset.info());
-    for source in sources {
-        assembly.take_all(source)?;
-    }
+    assembly.take_all(sources)?;
     assembly.finish()
 }
 

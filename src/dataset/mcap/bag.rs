@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use mcap::records::Record;
+use mcap::records::{Record, op};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
 use super::compression::{self, LONGEST_MESSAGE};
@@ -129,7 +129,18 @@ impl Channels {
     }
 }
 
-/// Calls `each` for every message and all metadata of a file until it breaks.
+/// Describes a record of `found` bytes, which are more than are read.
+fn too_large(opcode: u8, found: u64) -> String {
+    let (what, advice) = match opcode {
+        op::MESSAGE => ("a message", "leave its topic out with `mcap filter IN -o OUT -n TOPIC`"),
+        op::ATTACHMENT => ("an attachment", "leave it out with `mcap filter IN -o OUT`"),
+        _ => ("a record of another kind", "the recording is damaged, copy it again"),
+    };
+    format!("expected records of at most {LONGEST_MESSAGE} bytes, found {what} of {found}; {advice}")
+}
+
+/// Calls `each` for every message and all metadata of a file until it breaks. Chunks of any size are decompressed record
+/// by record, so only the size of a record is bounded.
 fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
     let mut file = files::open(path)?;
     let options = LinearReaderOptions::default()
@@ -143,6 +154,9 @@ fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
             Err(mcap::McapError::UnexpectedEof) if !channels.known.is_empty() => {
                 tracing::warn!("{}: cut off; read as far as it goes", path.display());
                 return Ok(());
+            }
+            Err(mcap::McapError::RecordTooLarge { opcode, len }) => {
+                return Err(BagError::content(path, too_large(opcode, len)));
             }
             Err(e) => return Err(BagError::content(path, format!("expected a recording in MCAP: {e}"))),
         };

@@ -31,11 +31,12 @@ pub struct ExportOptions {
     pub start_ns: u64,
 }
 
-/// Writes `episode-000000.mcap`, … into `out`, which must be outside of the dataset; returns their paths.
+/// Writes `episode-000000.mcap`, … into `out`, which must be outside of the dataset; returns their paths. Episodes without
+/// rows are left out.
 ///
 /// # Errors
 /// When there are no such episodes, they cannot be read or have other rows than the metadata describes, or a file exists
-/// already or cannot be written. Nothing is written if one of the files exists.
+/// already or cannot be written. Nothing is written if one of the files exists, and no part of an episode is left.
 pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -> Result<Vec<PathBuf>, BagError> {
     let Range { start, end } = options.episodes;
     if start >= end || end > dataset.episodes().len() {
@@ -56,10 +57,24 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
     let plan = Plan::of(dataset);
     let mut paths = Vec::new();
     for episode in options.episodes.clone() {
+        if dataset.episodes().get(episode).is_none_or(|found| found.length == 0) {
+            tracing::warn!(
+                "{}: episode {episode} has no rows and is left out",
+                dataset.root().display()
+            );
+            continue;
+        }
         let path = path_of(episode);
         let mut exporter = Exporter::new(dataset, &plan, &path, options.start_ns)?;
-        exporter.episode(episode)?;
-        exporter.writer.finish().map_err(|e| BagError::content(&path, e))?;
+        let written = exporter.episode(episode).and_then(|()| {
+            let finished = exporter.writer.finish().map(drop);
+            finished.map_err(|e| BagError::content(&path, e))
+        });
+        drop(exporter);
+        written.inspect_err(|_| {
+            // An import would take it for an episode that was cut off.
+            drop(std::fs::remove_file(&path));
+        })?;
         paths.push(path);
     }
     Ok(paths)
@@ -108,11 +123,15 @@ impl<'a> Exporter<'a> {
         let length = dataset.episodes().get(episode).map_or(0, |episode| episode.length);
         let task = dataset.task(At { episode, frame: 0 })?;
         self.notes(episode, task)?;
-        self.write(INSTRUCTION, schema::STRING, self.start_ns, &encode_text(task))?;
+        let mut told = None;
         let mut cameras = Cameras::new(dataset)?;
         for frame in 0..length {
             let at = At { episode, frame };
             let stamp = self.start_ns + (frame as f64 / fps * 1e9).round() as u64;
+            let task = dataset.task(at)?;
+            if told.replace(task) != Some(task) {
+                self.write(INSTRUCTION, schema::STRING, stamp, &encode_text(task))?;
+            }
             for (column, telling) in &plan.tellings {
                 let values: Vec<f64> = dataset.values(column, at)?.iter().map(|v| f64::from(*v)).collect();
                 self.tell(telling, &values, stamp)?;

@@ -39,6 +39,14 @@ pub enum ColumnError {
         /// Number of values that was found.
         found: usize,
     },
+    /// A row cannot be read.
+    #[error("row {row}: {problem}")]
+    Row {
+        /// Index of the row.
+        row: usize,
+        /// Problem of its value.
+        problem: Box<Self>,
+    },
 }
 
 impl ColumnError {
@@ -78,7 +86,9 @@ pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, ColumnError
                 .map(|v| i64::try_from(*v).map_err(|_| not_whole(name, v)))
                 .collect()
         }
-        DataType::Float32 | DataType::Float64 => doubles_of(array, name)?.into_iter().map(|v| whole(name, v)).collect(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            doubles_of(array, name)?.into_iter().map(|v| whole(name, v)).collect()
+        }
         other => Err(not_whole(name, other)),
     }
 }
@@ -105,6 +115,31 @@ fn not_whole(name: &str, found: impl Display) -> ColumnError {
 pub fn counts(batch: &RecordBatch, name: &str) -> Result<Vec<usize>, ColumnError> {
     let count = |v: i64| usize::try_from(v).map_err(|_| ColumnError::unexpected(name, "0 or more", v));
     integers(batch, name)?.into_iter().map(count).collect()
+}
+
+/// Reads a column of one finite number per row.
+pub fn finite(batch: &RecordBatch, name: &str) -> Result<Vec<f32>, ColumnError> {
+    let values = numbers(&column(batch, name)?, name, 1, 0)?;
+    match values.iter().find(|value| !value.is_finite()) {
+        Some(found) => Err(ColumnError::unexpected(name, "finite numbers", found)),
+        None => Ok(values),
+    }
+}
+
+/// Reads a batch with `read`, whose error names the first row that cannot be read, counted from `first`.
+pub fn by_row<T>(
+    batch: &RecordBatch,
+    first: usize,
+    read: impl Fn(&RecordBatch) -> Result<T, ColumnError>,
+) -> Result<T, ColumnError> {
+    let problem_of = |row: usize| {
+        let problem = Box::new(read(&batch.slice(row, 1)).err()?);
+        Some(ColumnError::Row {
+            row: first.saturating_add(row),
+            problem,
+        })
+    };
+    read(batch).map_err(|problem| (0..batch.num_rows()).find_map(problem_of).unwrap_or(problem))
 }
 
 /// Reads an array of numbers, of lists of `dim` numbers, or of lists of lists of them, into one flat vector. An error

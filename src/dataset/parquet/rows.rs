@@ -76,6 +76,18 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
+    /// Gives the rows that follow the instruction of this task index.
+    ///
+    /// # Errors
+    /// As for [`RowWriter::push`].
+    pub fn set_task(&mut self, task: usize) -> Result<(), DatasetError> {
+        if task != self.standing.task {
+            self.write_waiting()?;
+            self.standing.task = task;
+        }
+        Ok(())
+    }
+
     /// Appends a row.
     ///
     /// # Errors

@@ -114,6 +114,11 @@ impl<R: Read + Seek> VideoReader<R> {
         self.movie.time_of(index)
     }
 
+    /// Returns the unit of the times of frames (s).
+    pub fn tick_s(&self) -> f64 {
+        self.movie.tick_s()
+    }
+
     /// Returns the frame nearest to `seconds`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Checks before the first step for what would end a run in its middle: instructions that no prompt can hold, missing
 //! videos, images that cannot be read, conversations that cannot be learned from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::PathBuf;
 
@@ -11,8 +11,10 @@ use super::sampler::{RowPlace, randomness};
 use super::text::vlm_batches::VlmBatches;
 use super::vla_batches::VlaBatches;
 use crate::dataset::decoded_images::DecodedImageReader;
+use crate::dataset::episodes::Episode;
 use crate::dataset::feature::Dtype;
 use crate::dataset::reader::video_path;
+use crate::dataset::video::VideoReader;
 use crate::dataset::{At, Dataset};
 use crate::files;
 use crate::parallel;
@@ -100,70 +102,122 @@ pub fn require_pictures(batch_source: &VlaBatches, seed: u64) -> Result<(), RunE
     Ok(())
 }
 
-/// Checks that every video of these cameras can be opened and is not empty.
-fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
-    let features = &dataset.info().features;
-    let videos: Vec<_> = views
-        .iter()
-        .filter(|view| features.get(*view).is_some_and(|of| of.dtype == Dtype::Video))
-        .collect();
-    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut problems = Vec::new();
-    let bar = progress(dataset.episodes().len() * videos.len(), "videos");
-    for episode in dataset.episodes().iter().filter(|episode| episode.length > 0) {
-        for view in &videos {
-            bar.inc(1);
-            let path = video_path(dataset.root(), dataset.info(), episode, view)?;
-            if !seen.contains(&path) {
-                let opened = files::open(&path).and_then(|file| file.metadata());
-                let problem = match opened {
-                    Ok(found) if found.len() == 0 => Some("it is an empty file".to_owned()),
-                    opened => opened.err().map(|e| e.to_string()),
-                };
-                problems.extend(problem.map(|problem| format!("{}: {problem}", path.display())));
-                seen.insert(path);
+/// Video of a camera, with the episodes that have rows in it.
+struct VideoFile<'a> {
+    view: &'a str,
+    path: PathBuf,
+    episodes: Vec<&'a Episode>,
+}
+
+/// Problem of a video.
+enum VideoProblem {
+    /// The file is missing, empty or something else.
+    Unreadable(String),
+    /// The file has no frame for the last row of some episodes.
+    Short {
+        /// Problem of the first of them.
+        first: String,
+        /// Indices of all of them.
+        episodes: Vec<usize>,
+    },
+}
+
+impl VideoFile<'_> {
+    /// Checks that the file can be opened, is not empty, and has a frame for the last row of every episode: recorders that
+    /// are stopped lose some.
+    fn check(&self, dataset: &Dataset) -> Result<(), VideoProblem> {
+        let unreadable = |problem: String| VideoProblem::Unreadable(format!("{}: {problem}", self.path.display()));
+        let found = files::open(&self.path).and_then(|file| file.metadata());
+        if found.map_err(|e| unreadable(e.to_string()))?.len() == 0 {
+            return Err(unreadable("it is an empty file".to_owned()));
+        }
+        let reader = DecodedImageReader::new(dataset, &[self.view]);
+        let mut reader = reader.map_err(|e| unreadable(e.to_string()))?;
+        let mut first = None;
+        let mut episodes = Vec::new();
+        for episode in &self.episodes {
+            let last = At {
+                episode: episode.index,
+                frame: episode.length.saturating_sub(1),
+            };
+            let Err(problem) = reader.require_frames(last) else {
+                continue;
+            };
+            if first.is_none() {
+                first = Some(problem.to_string());
+                // A damaged file has no frame at all; opening it again for each episode would take long.
+                if VideoReader::open(&self.path).is_err() {
+                    episodes.extend(self.episodes.iter().map(|episode| episode.index));
+                    break;
+                }
             }
+            episodes.push(episode.index);
         }
-    }
-    bar.finish_and_clear();
-    match problems.is_empty() {
-        true => require_last_frames(dataset, &videos),
-        false => {
-            let message = format!(
-                "{} of {} videos cannot be read: {}",
-                problems.len(),
-                seen.len(),
-                shown(&problems)
-            );
-            Err(RunError::data(dataset.root(), message))
-        }
+        first.map_or(Ok(()), |first| Err(VideoProblem::Short { first, episodes }))
     }
 }
 
-/// Checks that videos have a frame for the last row of every episode: recorders that are stopped lose some.
-fn require_last_frames(dataset: &Dataset, videos: &[&String]) -> Result<(), RunError> {
-    let names: Vec<&str> = videos.iter().map(|name| name.as_str()).collect();
-    let mut reader = DecodedImageReader::new(dataset, &names)?;
-    let mut problems = Vec::new();
-    for episode in dataset.episodes().iter().filter(|episode| episode.length > 0) {
-        let last = At {
-            episode: episode.index,
-            frame: episode.length - 1,
-        };
-        problems.extend(reader.require_frames(last).err().map(|e| e.to_string()));
+/// Lists the videos of these cameras, each once.
+fn video_files<'a>(dataset: &'a Dataset, views: &'a [String]) -> Result<Vec<VideoFile<'a>>, RunError> {
+    let features = &dataset.info().features;
+    let is_video = |view: &&String| features.get(*view).is_some_and(|of| of.dtype == Dtype::Video);
+    let mut videos = BTreeMap::new();
+    for view in views.iter().filter(is_video) {
+        for episode in dataset.episodes().iter().filter(|episode| episode.length > 0) {
+            let path = video_path(dataset.root(), dataset.info(), episode, view)?;
+            let video = videos.entry(path).or_insert_with_key(|path| VideoFile {
+                view,
+                path: path.clone(),
+                episodes: Vec::new(),
+            });
+            video.episodes.push(episode);
+        }
     }
-    if problems.is_empty() {
+    Ok(videos.into_values().collect())
+}
+
+/// Checks all videos of these cameras.
+fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
+    let videos = video_files(dataset, views)?;
+    let bar = progress(videos.len(), "videos");
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let check = |(): &mut (), turn: usize| videos.get(turn).map_or(Ok(()), |video| video.check(dataset));
+    let (mut unreadable, mut short) = (Vec::new(), Vec::new());
+    let mut cut = BTreeSet::new();
+    let take = |checked: Result<(), VideoProblem>| {
+        bar.inc(1);
+        match checked {
+            Ok(()) => {}
+            Err(VideoProblem::Unreadable(problem)) => unreadable.push(problem),
+            Err(VideoProblem::Short { first, episodes }) => {
+                short.push(match episodes.len() {
+                    ..=1 => first,
+                    several => format!("{first} (the first of {several} episodes of this file)"),
+                });
+                cut.extend(episodes);
+            }
+        }
+        Ok::<_, RunError>(())
+    };
+    parallel::in_order(videos.len(), 0..cores, |_| (), check, take)?;
+    bar.finish_and_clear();
+    if !unreadable.is_empty() {
+        let (count, all, shown) = (unreadable.len(), videos.len(), shown(&unreadable));
+        let message = format!("{count} of {all} videos cannot be read: {shown}");
+        return Err(RunError::data(dataset.root(), message));
+    }
+    if short.is_empty() {
         return Ok(());
     }
     let count = dataset.episodes().iter().filter(|episode| episode.length > 0).count();
-    let advice = match problems.len() < count {
+    let advice = match cut.len() < count {
         true => "; `thinkvla dataset delete` makes a dataset without such episodes",
         false => "",
     };
     let message = format!(
         "the videos of {} episodes cannot be read to the last row{advice}: {}",
-        problems.len(),
-        shown(&problems)
+        cut.len(),
+        shown(&short)
     );
     Err(RunError::data(dataset.root(), message))
 }

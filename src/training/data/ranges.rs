@@ -9,7 +9,8 @@ use crate::dataset::statistics::Statistics;
 const NEVER_MOVED: f64 = 1e-6;
 
 /// Fills in the exact statistics of rows; how each dimension is normalised stays. One that never moved keeps the range it had
-/// where its value lies inside: the same value is learned in any range, and a range of nothing could not be run.
+/// where its value lies inside: the same value is learned in any range, and a range of nothing could not be run. One
+/// without finite values keeps its range too.
 pub(super) fn fill(dimensions: &mut [DimensionStatistics], rows: &[f32]) {
     let all = Statistics::of_rows(rows, dimensions.len());
     let [q01, .., q99] = &all.quantiles;
@@ -18,7 +19,7 @@ pub(super) fn fill(dimensions: &mut [DimensionStatistics], rows: &[f32]) {
         let (low, high) = (value(&all.min), value(&all.max));
         let middle = 0.5 * (low + high);
         let never_moved = high - low < NEVER_MOVED;
-        if never_moved && covers(of, middle) {
+        if !middle.is_finite() || (never_moved && covers(of, middle)) {
             continue;
         }
         let steady = |low: f64, high: f64| match high - low < NEVER_MOVED {
@@ -81,6 +82,16 @@ mod tests {
                 "{still:?}"
             );
             assert!((still.min - 0.25).abs() < 1e-6, "{still:?}");
+        }
+    }
+
+    #[test]
+    fn dimensions_without_values_keep_their_range() {
+        let known = of(Normalisation::Q99, [-0.004, 0.005]);
+        for rows in [&[f32::NAN, f32::INFINITY][..], &[]] {
+            let mut kept = [known.clone()];
+            fill(&mut kept, rows);
+            assert_eq!(kept, [known.clone()]);
         }
     }
 

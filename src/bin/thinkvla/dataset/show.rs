@@ -154,7 +154,8 @@ pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
         let header: String = all.named().map(|(name, _)| format!("{name:>11}")).collect();
         print_line(&format!("  {:12}{header}", ""));
         for (at, value) in names.iter().enumerate() {
-            let number = |values: &[f64]| values.get(at).map_or("-".into(), |v| format!("{v:.4}"));
+            let known = |values: &[f64]| values.get(at).copied().filter(|value| value.is_finite());
+            let number = |values: &[f64]| known(values).map_or("-".into(), |value| format!("{value:.4}"));
             let row: String = all
                 .named()
                 .map(|(_, values)| format!("{:>11}", number(values)))

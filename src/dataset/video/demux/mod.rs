@@ -120,6 +120,11 @@ impl Movie {
         self.order.get(index).map(|sample| self.time_of_sample(*sample))
     }
 
+    /// Returns the unit of the times of frames (s).
+    pub fn tick_s(&self) -> f64 {
+        f64::from(self.scale).recip()
+    }
+
     /// Returns the time at which a sample is shown (s), as in [`Self::time_of`].
     pub fn time_of_sample(&self, sample: u32) -> f64 {
         let time = self.times.get(sample as usize).copied().unwrap_or_default();
