@@ -55,12 +55,15 @@ pub fn is_command(name: &str) -> bool {
     name.ends_with("_cmd") && !name.starts_with("get_")
 }
 
+/// What stands for the name of a node of which a publisher or subscription has been discovered, and the name not yet.
+pub const UNNAMED_NODE: &str = "a node that has not told its name yet";
+
 /// Publishers of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publishers {
     /// Topic, in the arm's namespace or in full.
     pub topic: String,
-    /// Full name of each publisher's node; a node with two publishers is listed twice.
+    /// Full name of each publisher's node, or [`UNNAMED_NODE`]; a node with two publishers is listed twice.
     pub nodes: Vec<String>,
 }
 
@@ -75,8 +78,8 @@ pub struct Graph {
     pub command_subscribers: usize,
     /// Number of subscribers of `move_stop_cmd` that this node's publisher is matched with.
     pub stop_subscribers: usize,
-    /// Full name of the node of each subscription of the command topic that belongs to a driver: a node that also publishes
-    /// joint states or a topic below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
+    /// Full name of the node of each subscription of the command topic that belongs to a driver, or [`UNNAMED_NODE`]: a node
+    /// that also publishes joint states or a topic below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
     pub drivers: Vec<String>,
     /// Other publishers on [`COMMAND_TOPICS`] and on the driver's other command topics.
     pub commanding: Vec<Publishers>,

@@ -89,7 +89,7 @@ impl<D: Driver> Supervisor<D> {
     pub fn on_graph(&mut self, graph: Graph, now: Now) {
         let ready = graph
             .ready(&self.config.driver)
-            .and_then(|_| graph.keeps_driver_of(self.gate.arm().graph()));
+            .and_then(|_| graph.keeps_driver(self.gate.arm().driver_node()));
         self.gate.arm_mut().graph_seen(graph);
         if !self.mode.is_armed() || self.is_failing() {
             return;
