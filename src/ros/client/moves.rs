@@ -55,17 +55,28 @@ impl Moves {
     }
 
     /// Moves to a named configuration of the arm's file, at `speed`, a fraction of the velocity limits. The caller must
-    /// hold `lease` and publish its heartbeat. To be awaited on tokio.
+    /// hold `lease` and publish its heartbeat, and have no other move in progress. To be awaited on tokio; from this call on,
+    /// not only from the first poll, [`Moves::cancel`] cancels the move.
     ///
     /// # Errors
     /// The reason why the arm has not reached the configuration.
-    pub async fn go(&self, name: &str, speed: f64, lease: u64) -> Result<String, MoveRequestError> {
+    pub fn go(
+        &self,
+        name: &str,
+        speed: f64,
+        lease: u64,
+    ) -> impl Future<Output = Result<String, MoveRequestError>> + Send + use<> {
         *lock(&self.running) = Running::default();
         let goal = MoveNamed_Goal {
             name: name.to_owned(),
             speed,
             lease,
         };
+        let moves = self.clone();
+        async move { moves.follow(goal).await }
+    }
+
+    async fn follow(&self, goal: MoveNamed_Goal) -> Result<String, MoveRequestError> {
         let started = async {
             // A goal sent before the server is discovered is lost.
             let _ = self.client.notify_on_server_ready().await;

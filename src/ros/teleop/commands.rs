@@ -128,14 +128,20 @@ impl CommandClients {
         true
     }
 
-    /// Moves to a named configuration of the arm's file under the operator's lease.
+    /// Moves to a named configuration of the arm's file under the operator's lease, unless a move is in progress: that one
+    /// could not be cancelled any more.
     pub fn move_to(&self, name: &str, lease: u64) {
-        let (moves, target, speed) = (self.moves.clone(), name.to_owned(), self.move_speed);
+        if self.moving.swap(true, Ordering::AcqRel) {
+            self.announcer.warn(format!(
+                "no move to {name}: another move is in progress; wait for it, or let go first"
+            ));
+            return;
+        }
         self.announcer.announce(format!("moving to {name}"));
-        self.moving.store(true, Ordering::Release);
         let moving = Arc::clone(&self.moving);
+        let going = self.moves.go(name, self.move_speed, lease);
         self.spawn("move", async move {
-            let outcome = moves.go(&target, speed, lease).await;
+            let outcome = going.await;
             moving.store(false, Ordering::Release);
             outcome.map_err(TeleopError::from)
         });
