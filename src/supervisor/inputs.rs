@@ -90,6 +90,12 @@ impl<D: Driver> Supervisor<D> {
         let ready = graph
             .ready(&self.config.driver)
             .and_then(|_| graph.keeps_driver(self.gate.arm().driver_node()));
+        // Errors of a driver that has gone are not present any more, and nobody would report their end.
+        let is_silent = |topic: &str| {
+            let mut reporting = graph.reporting.iter();
+            reporting.any(|by| by.topic == topic && by.nodes.is_empty())
+        };
+        self.errors.retain(|channel, _| !is_silent(channel.topic()));
         self.gate.arm_mut().graph_seen(graph);
         if !self.mode.is_armed() || self.is_failing() {
             return;

@@ -1,9 +1,9 @@
 //! Tests of the ROS graph: the arm obeys one driver, and nobody else commands it.
 
 use thinkvla::control::event::{Check, EventKind};
-use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers, UNNAMED_NODE};
+use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers, SYSTEM_ERRORS, UNNAMED_NODE};
 use thinkvla::realman::{DriverApi, Graph};
-use thinkvla::supervisor::ArmMode;
+use thinkvla::supervisor::{ArmMode, ErrorChannel};
 
 use super::arm_rig::{Rig, config};
 use super::{braking_delay, moving, start};
@@ -155,6 +155,23 @@ fn an_arm_may_be_armed_with_another_driver_than_before() {
     assert_eq!(rig.mode(), ArmMode::Fault);
     rig.rearm();
     rig.supervisor.on_graph(other, rig.now);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
+fn errors_of_a_driver_that_has_gone_do_not_keep_a_fault_latched() {
+    let mut rig = Rig::armed();
+    rig.supervisor
+        .on_driver_errors(ErrorChannel::System, &[0x100D], rig.now);
+    rig.run(0.1);
+    let refusal = rig.supervisor.reset_fault(rig.now).unwrap_err();
+    assert!(refusal.message.contains("still reports"), "{refusal}");
+    // A driver of the other generation has no such topic.
+    let mut graph = Graph::of_driver(DriverApi::V2);
+    graph.reporting.push(by(SYSTEM_ERRORS, &[]));
+    rig.supervisor.on_graph(graph, rig.now);
+    assert_eq!(rig.mode(), ArmMode::Fault);
+    rig.rearm();
     assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
