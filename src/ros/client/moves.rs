@@ -20,6 +20,9 @@ pub enum MoveRequestError {
     /// The arm node refused the move.
     #[error("arm_node refused the move")]
     Refused,
+    /// The move was cancelled before it was requested.
+    #[error("the move was cancelled before it began")]
+    Cancelled,
     /// The arm has not reached the configuration; with the arm node's reason.
     #[error("{0}")]
     Failed(String),
@@ -80,6 +83,9 @@ impl Moves {
         let started = async {
             // A goal sent before the server is discovered is lost.
             let _ = self.client.notify_on_server_ready().await;
+            if lock(&self.running).cancelled {
+                return Err(MoveRequestError::Cancelled);
+            }
             let requested = self.client.try_request_goal(goal)?;
             requested.await.ok_or(MoveRequestError::Refused)
         };
