@@ -177,6 +177,9 @@ impl Graph {
                 expected: expected.node.clone(),
                 topic,
             }),
+            [found] if !expected.node.is_empty() && found == UNNAMED_NODE => Err(DriverNotReady::Unnamed {
+                expected: expected.node.clone(),
+            }),
             [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => {
                 Err(DriverNotReady::OtherDriver {
                     expected: expected.node.clone(),
@@ -367,6 +370,16 @@ mod tests {
         assert!(good.ready(&expected(CommandMode::Joint, "rm_driver")).is_ok());
         let refusal = good.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
         assert!(refusal.to_string().contains("expected sim_node"), "{refusal}");
+        let nameless = Graph {
+            drivers: vec![UNNAMED_NODE.to_owned()],
+            ..good.clone()
+        };
+        assert!(nameless.ready(&expected(CommandMode::Joint, "")).is_ok());
+        let refusal = nameless.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
+        assert!(
+            refusal.to_string().contains("not told its name yet; try again"),
+            "{refusal}"
+        );
         // A node that reports nothing subscribes, and the expected driver does not.
         let recorded = Graph {
             drivers: Vec::new(),

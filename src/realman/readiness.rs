@@ -84,6 +84,14 @@ pub enum DriverNotReady {
         /// Command topic.
         topic: &'static str,
     },
+    /// The name of the driver is not known yet.
+    #[error(
+        "expected {expected} to drive the arm (parameter driver_node), found {UNNAMED_NODE}; try again in a second"
+    )]
+    Unnamed {
+        /// Configured name of the node.
+        expected: String,
+    },
     /// The driver is not the configured one.
     #[error(
         "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
