@@ -35,13 +35,16 @@ pub enum MoveRequestError {
 #[derive(Clone)]
 pub struct Moves {
     client: ActionClient<MoveNamed>,
-    running: Arc<Mutex<Running>>,
+    /// The last move.
+    last: Arc<Mutex<SharedMove>>,
 }
 
+type SharedMove = Arc<Mutex<RequestedMove>>;
+
 #[derive(Default)]
-struct Running {
+struct RequestedMove {
+    /// Present from the arm node's acceptance to the end of the move.
     cancellation: Option<CancellationClient<MoveNamed>>,
-    /// Cancelled before the arm node accepted it.
     cancelled: bool,
 }
 
@@ -53,7 +56,7 @@ impl Moves {
     pub fn new(node: &Node) -> Result<Self, RclrsError> {
         Ok(Self {
             client: node.create_action_client::<MoveNamed>("arm_node/move_named")?,
-            running: Arc::default(),
+            last: Arc::default(),
         })
     }
 
@@ -69,55 +72,61 @@ impl Moves {
         speed: f64,
         lease: u64,
     ) -> impl Future<Output = Result<String, MoveRequestError>> + Send + use<> {
-        *lock(&self.running) = Running::default();
+        let requested = SharedMove::default();
+        *lock(&self.last) = Arc::clone(&requested);
         let goal = MoveNamed_Goal {
             name: name.to_owned(),
             speed,
             lease,
         };
-        let moves = self.clone();
-        async move { moves.follow(goal).await }
+        let client = self.client.clone();
+        async move { follow(&client, goal, &requested).await }
     }
 
-    async fn follow(&self, goal: MoveNamed_Goal) -> Result<String, MoveRequestError> {
-        let started = async {
-            // A goal sent before the server is discovered is lost.
-            let _ = self.client.notify_on_server_ready().await;
-            if lock(&self.running).cancelled {
-                return Err(MoveRequestError::Cancelled);
-            }
-            let requested = self.client.try_request_goal(goal)?;
-            requested.await.ok_or(MoveRequestError::Refused)
-        };
-        let moving = tokio::time::timeout(TIMEOUT, started)
-            .await
-            .map_err(|_| MoveRequestError::Silent)??;
-        {
-            let mut running = lock(&self.running);
-            running.cancellation = Some(moving.cancellation.clone());
-            if running.cancelled {
-                cancel(&running);
-            }
-        }
-        let (code, result) = moving.result.await;
-        lock(&self.running).cancellation = None;
-        match code {
-            GoalStatusCode::Succeeded => Ok(result.message),
-            _ => Err(MoveRequestError::Failed(result.message)),
-        }
-    }
-
-    /// Cancels the move that this client has requested, if one is in progress.
+    /// Cancels the last move that was requested, if it has not ended.
     pub fn cancel(&self) {
-        let mut running = lock(&self.running);
-        if !std::mem::replace(&mut running.cancelled, true) {
-            cancel(&running);
+        let last = Arc::clone(&lock(&self.last));
+        let mut last = lock(&last);
+        if !std::mem::replace(&mut last.cancelled, true) {
+            cancel(&last);
         }
     }
 }
 
-fn cancel(running: &Running) {
-    if let Some(cancellation) = &running.cancellation
+async fn follow(
+    client: &ActionClient<MoveNamed>,
+    goal: MoveNamed_Goal,
+    requested: &Mutex<RequestedMove>,
+) -> Result<String, MoveRequestError> {
+    let started = async {
+        // A goal sent before the server is discovered is lost.
+        let _ = client.notify_on_server_ready().await;
+        if lock(requested).cancelled {
+            return Err(MoveRequestError::Cancelled);
+        }
+        let answer = client.try_request_goal(goal)?;
+        answer.await.ok_or(MoveRequestError::Refused)
+    };
+    let moving = tokio::time::timeout(TIMEOUT, started)
+        .await
+        .map_err(|_| MoveRequestError::Silent)??;
+    {
+        let mut requested = lock(requested);
+        requested.cancellation = Some(moving.cancellation.clone());
+        if requested.cancelled {
+            cancel(&requested);
+        }
+    }
+    let (code, result) = moving.result.await;
+    lock(requested).cancellation = None;
+    match code {
+        GoalStatusCode::Succeeded => Ok(result.message),
+        _ => Err(MoveRequestError::Failed(result.message)),
+    }
+}
+
+fn cancel(requested: &RequestedMove) {
+    if let Some(cancellation) = &requested.cancellation
         && let Err(error) = cancellation.try_cancel()
     {
         tracing::error!("the move cannot be cancelled: {error}; use the stop");
