@@ -142,7 +142,7 @@ impl Graph {
         }
     }
 
-    fn is_reported(&self, topic: &str) -> bool {
+    pub(super) fn is_reported(&self, topic: &str) -> bool {
         let mut of_topic = self.reporting.iter().filter(|of| of.topic == topic);
         of_topic.any(|of| !of.nodes.is_empty())
     }

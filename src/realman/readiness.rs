@@ -116,6 +116,12 @@ pub enum DriverNotReady {
 }
 
 impl Graph {
+    /// Whether nobody publishes any more on a topic of reports on which somebody did in the graph `before`.
+    pub fn has_lost_reporter(&self, topic: &str, before: &Self) -> bool {
+        let mut of_topic = self.reporting.iter().filter(|of| of.topic == topic);
+        before.is_reported(topic) && of_topic.any(|of| of.nodes.is_empty())
+    }
+
     /// Full name of the driver's node; `None` if there is not exactly one driver, or its name is not known yet.
     pub fn driver_node(&self) -> Option<&str> {
         match self.drivers.as_slice() {

@@ -91,11 +91,9 @@ impl<D: Driver> Supervisor<D> {
             .ready(&self.config.driver)
             .and_then(|_| graph.keeps_driver(self.gate.arm().driver_node()));
         // Errors of a driver that has gone are not present any more, and nobody would report their end.
-        let is_silent = |topic: &str| {
-            let mut reporting = graph.reporting.iter();
-            reporting.any(|by| by.topic == topic && by.nodes.is_empty())
-        };
-        self.errors.retain(|channel, _| !is_silent(channel.topic()));
+        let before = self.gate.arm().graph();
+        self.errors
+            .retain(|channel, _| !graph.has_lost_reporter(channel.topic(), before));
         self.gate.arm_mut().graph_seen(graph);
         if !self.mode.is_armed() || self.is_failing() {
             return;

@@ -166,12 +166,16 @@ fn errors_of_a_driver_that_has_gone_do_not_keep_a_fault_latched() {
     rig.run(0.1);
     let refusal = rig.supervisor.reset_fault(rig.now).unwrap_err();
     assert!(refusal.message.contains("still reports"), "{refusal}");
-    // A driver of the other generation has no such topic.
-    let mut graph = Graph::of_driver(DriverApi::V2);
-    graph.reporting.push(by(SYSTEM_ERRORS, &[]));
-    rig.supervisor.on_graph(graph, rig.now);
-    assert_eq!(rig.mode(), ArmMode::Fault);
-    rig.rearm();
+    let mut look = |nodes: &[&str]| {
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        graph.reporting.push(by(SYSTEM_ERRORS, nodes));
+        rig.supervisor.on_graph(graph, rig.now);
+        rig.supervisor.reset_fault(rig.now).is_ok()
+    };
+    assert!(!look(&[]), "its publisher has not been discovered yet");
+    assert!(!look(&["/rm_driver"]));
+    assert!(look(&[]), "a driver of the other generation has no such topic");
+    rig.supervisor.arm(rig.now).unwrap();
     assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
