@@ -79,56 +79,64 @@ impl Moves {
             speed,
             lease,
         };
-        let client = self.client.clone();
-        async move { follow(&client, goal, &requested).await }
+        follow(Arc::clone(&self.client), goal, requested)
     }
 
     /// Cancels the last move that was requested, if it has not ended.
     pub fn cancel(&self) {
         let last = Arc::clone(&lock(&self.last));
         let mut last = lock(&last);
-        if !std::mem::replace(&mut last.cancelled, true) {
-            cancel(&last);
+        if !std::mem::replace(&mut last.cancelled, true)
+            && let Some(cancellation) = &last.cancellation
+        {
+            cancel(cancellation);
         }
     }
 }
 
 async fn follow(
-    client: &ActionClient<MoveNamed>,
+    client: ActionClient<MoveNamed>,
     goal: MoveNamed_Goal,
-    requested: &Mutex<RequestedMove>,
+    requested: SharedMove,
 ) -> Result<String, MoveRequestError> {
-    let started = async {
+    let theirs = Arc::clone(&requested);
+    let mut started = Box::pin(async move {
         // A goal sent before the server is discovered is lost.
         let _ = client.notify_on_server_ready().await;
-        if lock(requested).cancelled {
+        if lock(&theirs).cancelled {
             return Err(MoveRequestError::Cancelled);
         }
         let answer = client.try_request_goal(goal)?;
         answer.await.ok_or(MoveRequestError::Refused)
+    });
+    let Ok(accepted) = tokio::time::timeout(TIMEOUT, &mut started).await else {
+        lock(&requested).cancelled = true;
+        // The arm node may accept it later, when nobody waits for it or could cancel it any more.
+        tokio::spawn(async move {
+            if let Ok(late) = started.await {
+                cancel(&late.cancellation);
+            }
+        });
+        return Err(MoveRequestError::Silent);
     };
-    let moving = tokio::time::timeout(TIMEOUT, started)
-        .await
-        .map_err(|_| MoveRequestError::Silent)??;
+    let moving = accepted?;
     {
-        let mut requested = lock(requested);
+        let mut requested = lock(&requested);
         requested.cancellation = Some(moving.cancellation.clone());
         if requested.cancelled {
-            cancel(&requested);
+            cancel(&moving.cancellation);
         }
     }
     let (code, result) = moving.result.await;
-    lock(requested).cancellation = None;
+    lock(&requested).cancellation = None;
     match code {
         GoalStatusCode::Succeeded => Ok(result.message),
         _ => Err(MoveRequestError::Failed(result.message)),
     }
 }
 
-fn cancel(requested: &RequestedMove) {
-    if let Some(cancellation) = &requested.cancellation
-        && let Err(error) = cancellation.try_cancel()
-    {
+fn cancel(cancellation: &CancellationClient<MoveNamed>) {
+    if let Err(error) = cancellation.try_cancel() {
         tracing::error!("the move cannot be cancelled: {error}; use the stop");
     }
 }
