@@ -58,6 +58,23 @@ def test_a_rust_that_is_too_old_is_refused(lacking):
     assert done.returncode == 1 and 'or newer, found 1.75.0' in done.stderr
 
 
+def test_packages_for_another_python_lie_in_folders_of_their_own(tmp_path):
+    versions = ROOT / 'tools' / 'setup' / 'versions.sh'
+
+    def folders():
+        script = f'set -euo pipefail; . {versions}; echo "$python_dir"; echo "$ros_dir"; echo "$bindgen_dir"'
+        environment = {'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path), 'THINKVLA_DEPS': str(tmp_path / 'deps')}
+        done = subprocess.run(['bash', '-c', script], env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return [pathlib.Path(line) for line in done.stdout.splitlines()]
+
+    python, *before = folders()
+    (python / 'lib' / 'python3.11').mkdir(parents=True)
+    assert folders()[1:] == before
+    (python / 'lib' / 'python3.11').rename(python / 'lib' / 'python3.12')
+    assert folders()[1:] == [path.with_name(f'{path.name}-python3.12') for path in before]
+
+
 def module(path):
     """Loads a script as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -127,7 +127,12 @@ fill_tokenizer() {
     || die "tokenizer.json of $tokenizer_package has another checksum than $tokenizer_sha256"
 }
 
+if [[ -e $python_dir ]] && ! "$python_dir/bin/python" -c ''; then
+  say "installing the Python tools anew: the Python of $python_dir is gone"
+  rm -rf "$python_dir"
+fi
 provide "$python_dir" "Python tools" fill_python
+set_python_package_dirs
 provide "$bindgen_dir" "the Rust message generator" fill_bindgen
 [[ -n $installed_ros ]] || provide "$ros_dir" "ROS 2 Jazzy (250 MB)" fill_ros
 [[ -n ${LIBTORCH:-} ]] || provide "$torch_dir" "libtorch ($torch_size)" fill_torch

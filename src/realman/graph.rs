@@ -55,12 +55,15 @@ pub fn is_command(name: &str) -> bool {
     name.ends_with("_cmd") && !name.starts_with("get_")
 }
 
+/// What stands for the name of a node of which a publisher or subscription has been discovered, and the name not yet.
+pub const UNNAMED_NODE: &str = "a node that has not told its name yet";
+
 /// Publishers of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publishers {
     /// Topic, in the arm's namespace or in full.
     pub topic: String,
-    /// Full name of each publisher's node; a node with two publishers is listed twice.
+    /// Full name of each publisher's node, or [`UNNAMED_NODE`]; a node with two publishers is listed twice.
     pub nodes: Vec<String>,
 }
 
@@ -75,8 +78,8 @@ pub struct Graph {
     pub command_subscribers: usize,
     /// Number of subscribers of `move_stop_cmd` that this node's publisher is matched with.
     pub stop_subscribers: usize,
-    /// Full name of the node of each subscription of the command topic that belongs to a driver: a node that also publishes
-    /// joint states or a topic below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
+    /// Full name of the node of each subscription of the command topic that belongs to a driver, or [`UNNAMED_NODE`]: a node
+    /// that also publishes joint states or a topic below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
     pub drivers: Vec<String>,
     /// Other publishers on [`COMMAND_TOPICS`] and on the driver's other command topics.
     pub commanding: Vec<Publishers>,
@@ -139,7 +142,7 @@ impl Graph {
         }
     }
 
-    fn is_reported(&self, topic: &str) -> bool {
+    pub(super) fn is_reported(&self, topic: &str) -> bool {
         let mut of_topic = self.reporting.iter().filter(|of| of.topic == topic);
         of_topic.any(|of| !of.nodes.is_empty())
     }
@@ -173,6 +176,9 @@ impl Graph {
             [] if !expected.node.is_empty() => Err(DriverNotReady::DriverMissing {
                 expected: expected.node.clone(),
                 topic,
+            }),
+            [found] if !expected.node.is_empty() && found == UNNAMED_NODE => Err(DriverNotReady::Unnamed {
+                expected: expected.node.clone(),
             }),
             [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => {
                 Err(DriverNotReady::OtherDriver {
@@ -364,6 +370,16 @@ mod tests {
         assert!(good.ready(&expected(CommandMode::Joint, "rm_driver")).is_ok());
         let refusal = good.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
         assert!(refusal.to_string().contains("expected sim_node"), "{refusal}");
+        let nameless = Graph {
+            drivers: vec![UNNAMED_NODE.to_owned()],
+            ..good.clone()
+        };
+        assert!(nameless.ready(&expected(CommandMode::Joint, "")).is_ok());
+        let refusal = nameless.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
+        assert!(
+            refusal.to_string().contains("not told its name yet; try again"),
+            "{refusal}"
+        );
         // A node that reports nothing subscribes, and the expected driver does not.
         let recorded = Graph {
             drivers: Vec::new(),

@@ -87,6 +87,8 @@ pub struct Realman<D> {
     graph: Graph,
     /// Driver generation last found in the graph, kept so that a stop can be sent even if the graph has become contradictory.
     known: Option<DriverApi>,
+    /// Name of the node that the arm was armed with, kept while a graph does not show it.
+    driver_node: Option<String>,
     config: ArmConfig,
     kinematics: Arc<dyn Kinematics>,
     flange_from_tool: Pose,
@@ -103,6 +105,7 @@ impl<D: Driver> Realman<D> {
             driver,
             graph: Graph::default(),
             known: None,
+            driver_node: None,
             kinematics,
             flange_from_tool: Pose::from_parts(Translation3::from(config.tool.offset()), Default::default()),
             orientation: None,
@@ -122,6 +125,19 @@ impl<D: Driver> Realman<D> {
     pub fn graph_seen(&mut self, graph: Graph) {
         self.graph = graph;
         self.known = self.api().ok().or(self.known);
+        if self.driver_node.is_none() {
+            self.driver_node = self.graph.driver_node().map(str::to_owned);
+        }
+    }
+
+    /// Takes the driver of the last graph for the arm's; to be called when the arm is armed.
+    pub fn adopt_driver(&mut self) {
+        self.driver_node = self.graph.driver_node().map(str::to_owned);
+    }
+
+    /// Name of the node that the arm was armed with, once it is known.
+    pub fn driver_node(&self) -> Option<&str> {
+        self.driver_node.as_deref()
     }
 
     /// Driver generation.

@@ -1,6 +1,6 @@
 //! Reasons why the driver cannot be used: its generation is unknown, or the graph shows others beside it.
 
-use super::graph::{DriverApi, Graph};
+use super::graph::{DriverApi, Graph, UNNAMED_NODE};
 
 /// Reasons why the driver's generation is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +84,14 @@ pub enum DriverNotReady {
         /// Command topic.
         topic: &'static str,
     },
+    /// The name of the driver is not known yet.
+    #[error(
+        "expected {expected} to drive the arm (parameter driver_node), found {UNNAMED_NODE}; try again in a second"
+    )]
+    Unnamed {
+        /// Configured name of the node.
+        expected: String,
+    },
     /// The driver is not the configured one.
     #[error(
         "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
@@ -107,20 +115,30 @@ pub enum DriverNotReady {
     },
 }
 
-/// Name that the middleware gives to a node of which it has discovered a subscription, and not yet the name.
-const UNKNOWN: &str = "_NODE_NAME_UNKNOWN_";
-
 impl Graph {
-    /// Checks that the driver is still the node that it was in an earlier graph, as far as both are known by name.
+    /// Whether nobody publishes any more on a topic of reports on which somebody did in the graph `before`.
+    pub fn has_lost_reporter(&self, topic: &str, before: &Self) -> bool {
+        let mut of_topic = self.reporting.iter().filter(|of| of.topic == topic);
+        before.is_reported(topic) && of_topic.any(|of| of.nodes.is_empty())
+    }
+
+    /// Full name of the driver's node; `None` if there is not exactly one driver, or its name is not known yet.
+    pub fn driver_node(&self) -> Option<&str> {
+        match self.drivers.as_slice() {
+            [node] if node != UNNAMED_NODE => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Checks that the driver is still the node with the name `before`, as far as both names are known.
     ///
     /// # Errors
     /// When it is another one.
-    pub fn keeps_driver_of(&self, earlier: &Self) -> Result<(), DriverNotReady> {
-        let are_known = |names: [&String; 2]| names.iter().all(|name| !name.ends_with(UNKNOWN));
-        match (earlier.drivers.as_slice(), self.drivers.as_slice()) {
-            ([before], [found]) if before != found && are_known([before, found]) => Err(DriverNotReady::Replaced {
-                before: before.clone(),
-                found: found.clone(),
+    pub fn keeps_driver(&self, before: Option<&str>) -> Result<(), DriverNotReady> {
+        match (before, self.driver_node()) {
+            (Some(before), Some(found)) if before != found => Err(DriverNotReady::Replaced {
+                before: before.to_owned(),
+                found: found.to_owned(),
             }),
             _ => Ok(()),
         }

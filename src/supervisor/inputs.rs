@@ -89,7 +89,11 @@ impl<D: Driver> Supervisor<D> {
     pub fn on_graph(&mut self, graph: Graph, now: Now) {
         let ready = graph
             .ready(&self.config.driver)
-            .and_then(|_| graph.keeps_driver_of(self.gate.arm().graph()));
+            .and_then(|_| graph.keeps_driver(self.gate.arm().driver_node()));
+        // Errors of a driver that has gone are not present any more, and nobody would report their end.
+        let before = self.gate.arm().graph();
+        self.errors
+            .retain(|channel, _| !graph.has_lost_reporter(channel.topic(), before));
         self.gate.arm_mut().graph_seen(graph);
         if !self.mode.is_armed() || self.is_failing() {
             return;

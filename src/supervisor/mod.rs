@@ -26,6 +26,7 @@ use crate::control::gate::Gate;
 use crate::control::lease::Leases;
 use crate::control::liveness::StateLiveness;
 use crate::control::named_move::NamedMove;
+use crate::realman::graph::{ALL_ERRORS, ARM_ERRORS, JOINT_ERRORS, SYSTEM_ERRORS};
 use crate::realman::{Driver, DriverCommand, Realman};
 use crate::types::Joints;
 use crate::types::time::{Now, Steady, Time};
@@ -74,6 +75,18 @@ pub enum ErrorChannel {
     Arm,
     /// `udp_joint_error_code`, one code per joint.
     Joints,
+}
+
+impl ErrorChannel {
+    /// Topic of its messages, before remapping.
+    fn topic(self) -> &'static str {
+        match self {
+            Self::All => ALL_ERRORS,
+            Self::System => SYSTEM_ERRORS,
+            Self::Arm => ARM_ERRORS,
+            Self::Joints => JOINT_ERRORS,
+        }
+    }
 }
 
 /// Mode after braking to rest, in increasing order of severity.
@@ -187,6 +200,11 @@ impl<D: Driver> Supervisor<D> {
     /// Parameters of the arm.
     pub fn config(&self) -> &ArmConfig {
         &self.config
+    }
+
+    /// Present mode.
+    pub fn mode(&self) -> ArmMode {
+        self.mode
     }
 
     /// Driver behind the supervisor.

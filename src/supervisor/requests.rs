@@ -87,8 +87,13 @@ impl<D: Driver> Supervisor<D> {
 
     fn try_arm(&mut self, now: Now) -> Result<(), Refusal> {
         if self.mode != ArmMode::Disarmed {
+            let advice = if self.mode == ArmMode::Braking {
+                "wait until it rests"
+            } else {
+                "reset the fault first"
+            };
             let message = format!(
-                "expected a disarmed arm, found it {} ({}); reset the fault first",
+                "expected a disarmed arm, found it {} ({}); {advice}",
                 self.mode, self.reason
             );
             return Err(Refusal::new(Check::Mode, message));
@@ -116,6 +121,7 @@ impl<D: Driver> Supervisor<D> {
             return Err(Refusal::new(Check::State, message));
         }
         self.gate.take_up(measured).map_err(outside)?;
+        self.gate.arm_mut().adopt_driver();
         self.executor.restart(now.ros, measured);
         self.executor.remember_state(now.ros, measured);
         self.executor.rest(measured, now.steady);

@@ -254,8 +254,8 @@ class Soak:
     def duplicate(self, kind, topic):
         intruder = rclpy.create_node("intruder", context=self.ros.context)
         intruder.create_publisher(kind, topic, 1)
-        # A publisher is discovered before the name of its node: the middleware gives it this one until then.
-        names = ("/intruder", "_NODE_NAME_UNKNOWN_")
+        # A publisher is discovered before the name of its node.
+        names = ("/intruder", "a node that has not told its name yet")
         found = self.effect(lambda: self.arm.mode() in LATCHED and any(name in self.arm.statuses[-1].reason for name in names))
         intruder.destroy_node()
         return found

@@ -248,6 +248,9 @@ def test_keys_move_the_arm_while_they_are_held_and_the_terminal_is_put_back(ros,
     ros.wait_for(lambda: published("push the box"), "the next instruction")
     terminal.type(b"h")
     ros.wait_for(lambda: robot.mode() == ArmStatus.MOVING, "the move to home")
+    # A second move does not take the place of the first, which could not be ended any more.
+    terminal.type(b"r")
+    ros.wait_for(lambda: "no move to ready" in process.output(), "the second move to be refused")
     terminal.type(b" ")
     robot.wait_rest()
     assert "home" not in robot.now().reason, "the move was not ended"

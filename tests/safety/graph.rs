@@ -1,9 +1,9 @@
 //! Tests of the ROS graph: the arm obeys one driver, and nobody else commands it.
 
 use thinkvla::control::event::{Check, EventKind};
-use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers};
+use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers, SYSTEM_ERRORS, UNNAMED_NODE};
 use thinkvla::realman::{DriverApi, Graph};
-use thinkvla::supervisor::ArmMode;
+use thinkvla::supervisor::{ArmMode, ErrorChannel};
 
 use super::arm_rig::{Rig, config};
 use super::{braking_delay, moving, start};
@@ -120,12 +120,29 @@ fn another_driver_in_the_place_of_the_armed_one_is_a_fault() {
         reason.contains("/rm_driver") && reason.contains("/other_driver"),
         "{reason}"
     );
-    // A name that has only been discovered now is no other driver.
-    let mut rig = Rig::armed();
+    // Nor is it hidden by a graph in between, in which its name has not been discovered yet, or no driver has.
+    for between in [vec![UNNAMED_NODE.to_owned()], Vec::new()] {
+        let mut rig = Rig::armed();
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        graph.drivers = between;
+        rig.supervisor.on_graph(graph, rig.now);
+        assert_eq!(rig.mode(), ArmMode::Holding);
+        rig.supervisor.on_graph(other(), rig.now);
+        assert_eq!(rig.mode(), ArmMode::Fault);
+    }
+}
+
+#[test]
+fn a_name_that_is_discovered_after_arming_is_no_other_driver() {
+    let mut rig = Rig::new(config());
     let mut nameless = Graph::of_driver(DriverApi::V2);
-    nameless.drivers = vec!["_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_".to_owned()];
+    nameless.drivers = vec![UNNAMED_NODE.to_owned()];
     rig.supervisor.on_graph(nameless, rig.now);
-    rig.supervisor.on_graph(other(), rig.now);
+    rig.run(0.1);
+    rig.supervisor.arm(rig.now).unwrap();
+    let mut named = Graph::of_driver(DriverApi::V2);
+    named.drivers = vec!["/other_driver".to_owned()];
+    rig.supervisor.on_graph(named, rig.now);
     assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
@@ -138,6 +155,27 @@ fn an_arm_may_be_armed_with_another_driver_than_before() {
     assert_eq!(rig.mode(), ArmMode::Fault);
     rig.rearm();
     rig.supervisor.on_graph(other, rig.now);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+}
+
+#[test]
+fn errors_of_a_driver_that_has_gone_do_not_keep_a_fault_latched() {
+    let mut rig = Rig::armed();
+    rig.supervisor
+        .on_driver_errors(ErrorChannel::System, &[0x100D], rig.now);
+    rig.run(0.1);
+    let refusal = rig.supervisor.reset_fault(rig.now).unwrap_err();
+    assert!(refusal.message.contains("still reports"), "{refusal}");
+    let mut look = |nodes: &[&str]| {
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        graph.reporting.push(by(SYSTEM_ERRORS, nodes));
+        rig.supervisor.on_graph(graph, rig.now);
+        rig.supervisor.reset_fault(rig.now).is_ok()
+    };
+    assert!(!look(&[]), "its publisher has not been discovered yet");
+    assert!(!look(&["/rm_driver"]));
+    assert!(look(&[]), "a driver of the other generation has no such topic");
+    rig.supervisor.arm(rig.now).unwrap();
     assert_eq!(rig.mode(), ArmMode::Holding);
 }
 

@@ -44,6 +44,11 @@ fn refusals_name_the_check_the_mode_and_its_reason() {
         refusal.contains("stopped (button)") && refusal.contains("reset the fault first"),
         "{refusal}"
     );
+    // An arm that brakes to be disarmed has no fault to reset.
+    let mut rig = moving();
+    rig.supervisor.disarm(rig.now);
+    let refusal = rig.supervisor.arm(rig.now).unwrap_err().to_string();
+    assert!(refusal.contains("braking (disarmed); wait until it rests"), "{refusal}");
 }
 
 #[test]

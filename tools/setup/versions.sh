@@ -39,16 +39,25 @@ setup_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 installed_ros=
 [[ -n ${ROS_DISTRO:-} && -z ${THINKVLA_PRIVATE_ROS:-} ]] && installed_ros=$ROS_DISTRO
 python_dir=$deps/python-$(key <<<"$installed_ros ${python_pins[*]}")
-ros_dir=$deps/ros-jazzy-$(cat "$setup_dir"/ros_prefix.sh "$setup_dir"/ros_jazzy_constraints.txt | key)
 torch_dir=$deps/libtorch-${torch_pins[0]#*==}
 [[ ${THINKVLA_CUDA:-} != 1 ]] || torch_dir+=-cuda
 mujoco_dir=$deps/mujoco-${mujoco_pins[0]#*==}
-# built for one Python, like python_dir
-bindgen_dir=$deps/bindgen-${bindgen_pins[0]#*==}${installed_ros:+-$installed_ros}
 tokenizer_dir=$deps/tokenizer-qwen3-${tokenizer_package##*@}
 lerobot_dir=$deps/lerobot-$(key <<<"${lerobot_pins[*]}")
 transformers_dirs=("$deps/${transformers_4_pins[0]/==/-}-$(key <<<"$lerobot_dir ${transformers_4_pins[*]}")"
   "$deps/${transformers_5_pins[0]/==/-}-$(key <<<"$lerobot_dir ${transformers_5_pins[*]}")")
+
+# Sets the folders of packages that are built for one Python, that of python_dir; setup.sh calls it again once python_dir is
+# there. Only folders for a Python other than 3.11 have its version in their names.
+set_python_package_dirs() {
+  local version=python3.11 suffix
+  [[ ! -d $python_dir/lib ]] || version=$(cd "$python_dir/lib" && echo python3.*)
+  suffix=-$version
+  [[ $version != python3.11 ]] || suffix=
+  ros_dir=$deps/ros-jazzy-$(cat "$setup_dir"/ros_prefix.sh "$setup_dir"/ros_jazzy_constraints.txt | key)$suffix
+  bindgen_dir=$deps/bindgen-${bindgen_pins[0]#*==}$suffix
+}
+set_python_package_dirs
 
 rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$setup_dir/../../Cargo.toml")
 outdated_rust() { # prints the version of a Rust that is too old, or none where there is none; fails where it is new enough

@@ -64,7 +64,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         let moved = async {
             let lease = acquire(&leases).await.map_err(|error| error.to_string())?;
             heartbeat.set_lease(Some(lease));
-            let moved = moves.go(&name, speed, lease).await.map_err(|error| error.to_string());
+            let moving = moves.go(&name, speed, lease);
+            // An interruption while the lease was asked for has cancelled nothing, since there was no move yet.
+            if shutdown.is_requested() {
+                moves.cancel();
+            }
+            let moved = moving.await.map_err(|error| error.to_string());
             heartbeat.set_lease(None);
             let released = leases.release(lease).await.map_err(|error| error.to_string());
             moved.and_then(|done| released.map(|()| done))

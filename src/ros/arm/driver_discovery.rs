@@ -8,7 +8,9 @@ use rclrs::{Node, RclrsError, Timer};
 
 use super::Shared;
 use crate::realman::Graph;
-use crate::realman::graph::{COMMAND_TOPICS, JOINT_COMMANDS, POSE_COMMANDS, Publishers, REPORT_TOPICS, is_command};
+use crate::realman::graph::{
+    COMMAND_TOPICS, JOINT_COMMANDS, POSE_COMMANDS, Publishers, REPORT_TOPICS, UNNAMED_NODE, is_command,
+};
 use crate::ros::node::graph::{Endpoint, publishers, resolve, subscriptions};
 use crate::ros::node::time::NodeClock;
 
@@ -141,7 +143,7 @@ fn is_other_command(topic: &str, below: &str, used: &[String]) -> bool {
 fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers], prefixes: &[String; 2]) -> Vec<String> {
     let mut known: BTreeSet<String> = reporting.iter().flat_map(|by| by.nodes.clone()).collect();
     for listener in &listeners {
-        if known.contains(&listener.node) {
+        if known.contains(&listener.node) || listener.node == UNNAMED_NODE {
             continue;
         }
         let (namespace, name) = listener.node.rsplit_once('/').unwrap_or(("", &listener.node));

@@ -11,7 +11,7 @@ use super::Shared;
 use crate::control::lease::Priority;
 use crate::ros::node::services::Handles;
 use crate::ros::node::time::NodeClock;
-use crate::supervisor::Refusal;
+use crate::supervisor::{ArmMode, Refusal};
 
 /// Offers the services under the node's name, until the returned handles are dropped.
 ///
@@ -43,7 +43,7 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Handles, RclrsError> {
             supervisor.disarm(clock.both());
             SetBool_Response {
                 success: true,
-                message: "disarmed, or braking to be".into(),
+                message: disarmed(supervisor.mode()),
             }
         }
     })?;
@@ -64,6 +64,17 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Handles, RclrsError> {
         Box::new(stopped),
         Box::new(reset),
     ])
+}
+
+/// Answer to a request to disarm that has led to `mode`: a latched stop or fault stays.
+fn disarmed(mode: ArmMode) -> String {
+    match mode {
+        ArmMode::Stopped | ArmMode::Fault => {
+            format!("no command is sent; the arm stays {mode} until reset_fault is called")
+        }
+        ArmMode::Braking => "braking; no command is sent afterwards".into(),
+        mode => mode.to_string(),
+    }
 }
 
 fn stop(arm: &Shared, clock: &NodeClock) -> Trigger_Response {
@@ -107,4 +118,22 @@ fn acquire(arm: &Shared, clock: &NodeClock, ask: &AcquireLease_Request) -> Acqui
 
 fn text(outcome: Result<(), Refusal>, done: &str) -> String {
     outcome.map_or_else(|refusal| refusal.to_string(), |()| done.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_in_fault_is_not_called_disarmed() {
+        assert_eq!(disarmed(ArmMode::Disarmed), "disarmed");
+        assert!(disarmed(ArmMode::Braking).starts_with("braking"));
+        for latched in [ArmMode::Stopped, ArmMode::Fault] {
+            let answer = disarmed(latched);
+            assert!(
+                answer.contains("reset_fault") && !answer.contains("disarmed"),
+                "{answer}"
+            );
+        }
+    }
 }

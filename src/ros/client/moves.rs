@@ -20,6 +20,9 @@ pub enum MoveRequestError {
     /// The arm node refused the move.
     #[error("arm_node refused the move")]
     Refused,
+    /// The move was cancelled before it was requested.
+    #[error("the move was cancelled before it began")]
+    Cancelled,
     /// The arm has not reached the configuration; with the arm node's reason.
     #[error("{0}")]
     Failed(String),
@@ -32,13 +35,16 @@ pub enum MoveRequestError {
 #[derive(Clone)]
 pub struct Moves {
     client: ActionClient<MoveNamed>,
-    running: Arc<Mutex<Running>>,
+    /// The last move.
+    last: Arc<Mutex<SharedMove>>,
 }
 
+type SharedMove = Arc<Mutex<RequestedMove>>;
+
 #[derive(Default)]
-struct Running {
+struct RequestedMove {
+    /// Present from the arm node's acceptance to the end of the move.
     cancellation: Option<CancellationClient<MoveNamed>>,
-    /// Cancelled before the arm node accepted it.
     cancelled: bool,
 }
 
@@ -50,59 +56,87 @@ impl Moves {
     pub fn new(node: &Node) -> Result<Self, RclrsError> {
         Ok(Self {
             client: node.create_action_client::<MoveNamed>("arm_node/move_named")?,
-            running: Arc::default(),
+            last: Arc::default(),
         })
     }
 
     /// Moves to a named configuration of the arm's file, at `speed`, a fraction of the velocity limits. The caller must
-    /// hold `lease` and publish its heartbeat. To be awaited on tokio.
+    /// hold `lease` and publish its heartbeat, and have no other move in progress. To be awaited on tokio; from this call on,
+    /// not only from the first poll, [`Moves::cancel`] cancels the move.
     ///
     /// # Errors
     /// The reason why the arm has not reached the configuration.
-    pub async fn go(&self, name: &str, speed: f64, lease: u64) -> Result<String, MoveRequestError> {
-        *lock(&self.running) = Running::default();
+    pub fn go(
+        &self,
+        name: &str,
+        speed: f64,
+        lease: u64,
+    ) -> impl Future<Output = Result<String, MoveRequestError>> + Send + use<> {
+        let requested = SharedMove::default();
+        *lock(&self.last) = Arc::clone(&requested);
         let goal = MoveNamed_Goal {
             name: name.to_owned(),
             speed,
             lease,
         };
-        let started = async {
-            // A goal sent before the server is discovered is lost.
-            let _ = self.client.notify_on_server_ready().await;
-            let requested = self.client.try_request_goal(goal)?;
-            requested.await.ok_or(MoveRequestError::Refused)
-        };
-        let moving = tokio::time::timeout(TIMEOUT, started)
-            .await
-            .map_err(|_| MoveRequestError::Silent)??;
-        {
-            let mut running = lock(&self.running);
-            running.cancellation = Some(moving.cancellation.clone());
-            if running.cancelled {
-                cancel(&running);
-            }
-        }
-        let (code, result) = moving.result.await;
-        lock(&self.running).cancellation = None;
-        match code {
-            GoalStatusCode::Succeeded => Ok(result.message),
-            _ => Err(MoveRequestError::Failed(result.message)),
-        }
+        follow(Arc::clone(&self.client), goal, requested)
     }
 
-    /// Cancels the move that this client has requested, if one is in progress.
+    /// Cancels the last move that was requested, if it has not ended.
     pub fn cancel(&self) {
-        let mut running = lock(&self.running);
-        if !std::mem::replace(&mut running.cancelled, true) {
-            cancel(&running);
+        let last = Arc::clone(&lock(&self.last));
+        let mut last = lock(&last);
+        if !std::mem::replace(&mut last.cancelled, true)
+            && let Some(cancellation) = &last.cancellation
+        {
+            cancel(cancellation);
         }
     }
 }
 
-fn cancel(running: &Running) {
-    if let Some(cancellation) = &running.cancellation
-        && let Err(error) = cancellation.try_cancel()
+async fn follow(
+    client: ActionClient<MoveNamed>,
+    goal: MoveNamed_Goal,
+    requested: SharedMove,
+) -> Result<String, MoveRequestError> {
+    let theirs = Arc::clone(&requested);
+    let mut started = Box::pin(async move {
+        // A goal sent before the server is discovered is lost.
+        let _ = client.notify_on_server_ready().await;
+        if lock(&theirs).cancelled {
+            return Err(MoveRequestError::Cancelled);
+        }
+        let answer = client.try_request_goal(goal)?;
+        answer.await.ok_or(MoveRequestError::Refused)
+    });
+    let Ok(accepted) = tokio::time::timeout(TIMEOUT, &mut started).await else {
+        lock(&requested).cancelled = true;
+        // The arm node may accept it later, when nobody waits for it or could cancel it any more.
+        tokio::spawn(async move {
+            if let Ok(late) = started.await {
+                cancel(&late.cancellation);
+            }
+        });
+        return Err(MoveRequestError::Silent);
+    };
+    let moving = accepted?;
     {
+        let mut requested = lock(&requested);
+        requested.cancellation = Some(moving.cancellation.clone());
+        if requested.cancelled {
+            cancel(&moving.cancellation);
+        }
+    }
+    let (code, result) = moving.result.await;
+    lock(&requested).cancellation = None;
+    match code {
+        GoalStatusCode::Succeeded => Ok(result.message),
+        _ => Err(MoveRequestError::Failed(result.message)),
+    }
+}
+
+fn cancel(cancellation: &CancellationClient<MoveNamed>) {
+    if let Err(error) = cancellation.try_cancel() {
         tracing::error!("the move cannot be cancelled: {error}; use the stop");
     }
 }

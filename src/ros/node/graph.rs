@@ -2,10 +2,15 @@
 
 use rclrs::{Node, QoSReliabilityPolicy, RclrsError, TopicEndpointInfo};
 
+use crate::realman::graph::UNNAMED_NODE;
+
+/// Name that rcl gives to a node until its name has been discovered.
+const UNKNOWN_NAME: &str = "_NODE_NAME_UNKNOWN_";
+
 /// A publisher or subscription of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Fully qualified name of the node it belongs to.
+    /// Fully qualified name of the node it belongs to, or [`UNNAMED_NODE`].
     pub node: String,
     /// Message type, e.g. `std_msgs/msg/Bool`.
     pub kind: String,
@@ -16,7 +21,7 @@ pub struct Endpoint {
 impl From<TopicEndpointInfo> for Endpoint {
     fn from(info: TopicEndpointInfo) -> Self {
         Self {
-            node: join(&info.node_namespace, &info.node_name),
+            node: named(&info.node_namespace, &info.node_name),
             kind: info.topic_type,
             is_best_effort: info.qos_profile.reliability == QoSReliabilityPolicy::BestEffort,
         }
@@ -50,6 +55,13 @@ pub fn resolve(node: &Node, topic: &str) -> String {
     join(&node.namespace(), topic)
 }
 
+fn named(namespace: &str, name: &str) -> String {
+    match name {
+        UNKNOWN_NAME => UNNAMED_NODE.to_owned(),
+        _ => join(namespace, name),
+    }
+}
+
 fn join(namespace: &str, name: &str) -> String {
     format!("{}/{name}", namespace.trim_end_matches('/'))
 }
@@ -62,5 +74,11 @@ mod tests {
     fn names_join_in_the_root_and_in_a_namespace() {
         assert_eq!(join("/", "arm_node"), "/arm_node");
         assert_eq!(join("/left", "arm_node"), "/left/arm_node");
+    }
+
+    #[test]
+    fn a_placeholder_of_rcl_is_put_into_words() {
+        assert_eq!(named("/left", "arm_node"), "/left/arm_node");
+        assert_eq!(named("_NODE_NAMESPACE_UNKNOWN_", "_NODE_NAME_UNKNOWN_"), UNNAMED_NODE);
     }
 }

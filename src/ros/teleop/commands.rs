@@ -58,6 +58,7 @@ pub struct CommandClients {
     tokio: tokio::runtime::Handle,
     announcer: Announcer,
     moves: Moves,
+    /// Whether the last named move is requested or in progress.
     moving: Arc<AtomicBool>,
     move_speed: f64,
     triggers: BTreeMap<String, Client<Trigger>>,
@@ -128,14 +129,21 @@ impl CommandClients {
         true
     }
 
-    /// Moves to a named configuration of the arm's file under the operator's lease.
-    pub fn move_to(&self, name: &str, lease: u64) {
-        let (moves, target, speed) = (self.moves.clone(), name.to_owned(), self.move_speed);
+    /// Moves to a named configuration of the arm's file under the operator's lease, unless a move is in progress: that one
+    /// could not be cancelled any more.
+    pub fn move_to(&mut self, name: &str, lease: u64) {
+        if self.is_moving() {
+            self.announcer.warn(format!(
+                "no move to {name}: another move is in progress; wait for it, or let go first"
+            ));
+            return;
+        }
         self.announcer.announce(format!("moving to {name}"));
-        self.moving.store(true, Ordering::Release);
+        self.moving = Arc::new(AtomicBool::new(true));
         let moving = Arc::clone(&self.moving);
+        let going = self.moves.go(name, self.move_speed, lease);
         self.spawn("move", async move {
-            let outcome = moves.go(&target, speed, lease).await;
+            let outcome = going.await;
             moving.store(false, Ordering::Release);
             outcome.map_err(TeleopError::from)
         });
@@ -149,6 +157,12 @@ impl CommandClients {
     /// Cancels a named move of this node.
     pub fn cancel_move(&self) {
         self.moves.cancel();
+    }
+
+    /// Counts a named move as ended, because its lease has: the end of a move of an arm node that has ended itself is never
+    /// reported.
+    pub fn forget_move(&mut self) {
+        self.moving = Arc::default();
     }
 
     /// Activates the policy once `free` resolves, which tells that the lease has been released.

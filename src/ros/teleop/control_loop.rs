@@ -179,6 +179,7 @@ impl ControlLoop {
     fn compare(&mut self, seen: &ArmReport, reading: &InputReading) {
         if let Some(lost) = self.operator_lease.compare(seen) {
             self.announcer.warn(lost);
+            self.clients.forget_move();
             self.lapsed = self.keeps_lease;
         }
         // A lease that lapsed, in a stall of this node or with the arm node, is still the person's until handed back or
