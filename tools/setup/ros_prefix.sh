@@ -41,12 +41,13 @@ grep -rlZ "$farm" "$build/share" --include='*.cmake' | xargs -0 -r sed -i \
   -e "s#$farm/include/python$version#$headers#g" \
   -e "s#$farm/lib/python$version/site-packages#$final/$site#g"
 
+# The Python of these wheels comes first: CMake and colcon take the python3 that they find.
 cat > "$build/setup.sh" <<SETUP
 export ROS_DISTRO=jazzy ROS_VERSION=2 ROS_PYTHON_VERSION=3
 export AMENT_PREFIX_PATH=$final\${AMENT_PREFIX_PATH:+:\$AMENT_PREFIX_PATH}
 export CMAKE_PREFIX_PATH=$final\${CMAKE_PREFIX_PATH:+:\$CMAKE_PREFIX_PATH}
 export LD_LIBRARY_PATH=$final/lib\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}
 export PYTHONPATH=$final/$site\${PYTHONPATH:+:\$PYTHONPATH}
-export PATH=$final/bin:\$PATH
+export PATH=$(dirname "$python"):$final/bin:\$PATH
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 THINKVLA_PRIVATE_ROS=1
 SETUP
