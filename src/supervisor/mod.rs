@@ -3,12 +3,13 @@
 //! The supervisor owns everything between chunks and the driver. It receives inputs with their times and ticks at the
 //! command rate; it never waits and never reads a clock. At most one joint frame is sent per tick.
 
+mod chunk_acceptance;
 mod clock;
 mod ending;
 mod following;
 mod inputs;
 mod requests;
-mod rest;
+mod rest_detection;
 mod starting;
 mod status;
 
@@ -31,7 +32,7 @@ use crate::realman::{Driver, DriverCommand, Realman};
 use crate::types::Joints;
 use crate::types::time::{Now, Steady, Time};
 use clock::ClockWatch;
-use rest::RestWatch;
+use rest_detection::RestWatch;
 use status::RateMeter;
 
 /// Refusal of a request.

@@ -6,7 +6,7 @@
 //! an operator checks the arm first. A displaced arm that moves, because it still follows the last command or is being
 //! pushed, is waited for: a command to the place where it was measured would brake it or turn it round at once.
 
-use super::inputs::check_times;
+use super::chunk_acceptance::check_times;
 use super::{AfterRest, ArmMode, Refusal, Supervisor};
 use crate::control::event::Check;
 use crate::control::gate::Violation;

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use thinkvla::ros::client::heartbeat::HeartbeatThread;
+use thinkvla::ros::client::heartbeat_publisher::HeartbeatThread;
 use thinkvla::ros::client::lease::{LeaseClient, LeaseRequestError, SourcePriority};
 use thinkvla::ros::client::moves::Moves;
 use thinkvla::ros::node::runtime::Runtime;

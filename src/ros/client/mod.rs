@@ -1,10 +1,10 @@
 //! Clients of the arm node.
 //!
 //! * [`arm_status`]: the newest status
-//! * [`lease`], [`heartbeat`]: the right to command the arm, and its renewal
+//! * [`lease`], [`heartbeat_publisher`]: the right to command the arm, and its renewal
 //! * [`moves`]: the action `move_named`
 
 pub mod arm_status;
-pub mod heartbeat;
+pub mod heartbeat_publisher;
 pub mod lease;
 pub mod moves;

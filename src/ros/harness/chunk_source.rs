@@ -5,7 +5,7 @@ use ros_env::thinkvla::msg::ActionChunk as Message;
 
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, PhysicalActions};
-use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::heartbeat_publisher::HeartbeatThread;
 use crate::ros::client::lease::{LeaseClient, SourcePriority};
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::node::time::NodeClock;

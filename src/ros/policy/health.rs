@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::freeze::FreezeWatch;
+use super::frozen_camera::FreezeWatch;
 use super::settings::PolicySettings;
 use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::node::lock::lock;

@@ -19,7 +19,7 @@ use super::inference_loop::{InferenceContext, InferenceLoop};
 use super::metrics::PolicyMetrics;
 use super::settings::PolicySettings;
 use crate::ros::client::arm_status::ArmMonitor;
-use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::heartbeat_publisher::HeartbeatThread;
 use crate::ros::client::lease::LeaseClient;
 use crate::ros::node::lifecycle::Managed;
 use crate::ros::node::lock::lock;

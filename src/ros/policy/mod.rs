@@ -20,7 +20,7 @@ mod checkpoint_list;
 mod checkpoint_swap;
 mod contract_check;
 mod error;
-mod freeze;
+mod frozen_camera;
 mod geometry;
 mod health;
 mod inference_loop;

@@ -16,7 +16,7 @@ use super::lifecycle::{PolicyLifecycle, Shared};
 use super::settings::PolicySettings;
 use super::{report, services};
 use crate::ros::client::arm_status::ArmMonitor;
-use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::heartbeat_publisher::HeartbeatThread;
 use crate::ros::client::lease::{LeaseClient, SourcePriority};
 use crate::ros::node::diagnostics::{self, PartStatus};
 use crate::ros::node::lifecycle::{Lifecycle, LifecycleState, Transition};

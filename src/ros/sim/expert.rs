@@ -9,7 +9,7 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, ArmStatus};
 
 use super::SimNodeError;
 use crate::control::chunk::ActionsError;
-use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::heartbeat_publisher::HeartbeatThread;
 use crate::ros::client::lease::{LeaseClient, SourcePriority};
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::convert::pose::pose_from_message;

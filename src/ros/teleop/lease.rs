@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::arm::ArmReport;
 use super::{Steady, lock};
-use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::heartbeat_publisher::HeartbeatThread;
 use crate::ros::client::lease::{LeaseClient, LeaseRequestError, SourcePriority};
 use crate::teleop::session::SOURCE;
 use crate::types::time::Time;
