@@ -11,7 +11,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::rgb::RgbImage;
-use super::{jpeg, orientation};
+use super::{jpeg_segments, orientation};
 
 /// Largest image that is decoded (px²): 4096 × 4096, the most that the network's processor accepts.
 pub const MAX_PIXELS: u64 = 1 << 24;
@@ -148,10 +148,10 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         return Err(not_whole("it does not begin with the start-of-image marker"));
     }
     // A decoder fills missing parts with grey, so the end marker decides whether the file is whole.
-    let Some(data) = jpeg::up_to_end(data) else {
+    let Some(data) = jpeg_segments::up_to_end(data) else {
         return Err(not_whole("it has no end-of-image marker"));
     };
-    let completed = jpeg::with_tables(data);
+    let completed = jpeg_segments::with_tables(data);
     let data = completed.as_deref().unwrap_or(data);
     let options = DecoderOptions::new_fast()
         .set_strict_mode(true)

@@ -13,7 +13,7 @@ pub mod compressed;
 pub mod file;
 mod filter_weights;
 pub mod image_view;
-mod jpeg;
+mod jpeg_segments;
 mod orientation;
 pub mod pairing;
 pub mod patches;

@@ -3,7 +3,7 @@
 
 use image::metadata::Orientation;
 
-use super::jpeg::Segments;
+use super::jpeg_segments::Segments;
 
 /// Tag of the orientation in EXIF data (TIFF 6.0).
 const TAG: u32 = 0x0112;

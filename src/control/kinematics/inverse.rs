@@ -2,7 +2,7 @@
 
 use super::feasible::{Search, Turns};
 use super::redundancy::{NearFrame, drifted, nearest_signs};
-use super::turning::wrap;
+use super::swivel_functions::wrap;
 use super::{Branch, Rm75};
 use crate::types::{Joints, Pose};
 

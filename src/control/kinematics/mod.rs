@@ -26,7 +26,7 @@ mod jacobian;
 mod redundancy;
 mod rm75;
 mod swivel;
-mod turning;
+mod swivel_functions;
 
 pub use arm_model::{ArmModel, JointLimits, Kinematics, LinkPlacement};
 pub use branch::{Branch, Sign};

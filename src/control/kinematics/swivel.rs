@@ -13,7 +13,7 @@ use nalgebra::{Matrix3, Vector3};
 
 use super::branch::{Branch, Sign};
 use super::forward::Axes;
-use super::turning::{SwivelFrame, Turning, solve_trigonometric};
+use super::swivel_functions::{SwivelFrame, Turning, solve_trigonometric};
 use super::{InverseError, Rm75};
 use crate::types::{Joints, Pose};
 

@@ -3,7 +3,7 @@
 use std::f64::consts::{PI, TAU};
 
 use super::swivel::Circle;
-use super::turning::wrap;
+use super::swivel_functions::wrap;
 use super::{Branch, JointLimits};
 use crate::types::Joints;
 

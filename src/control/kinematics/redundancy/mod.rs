@@ -6,7 +6,7 @@ use super::branch::{Branch, Sign};
 use super::feasible::Search;
 use super::forward::Axes;
 use super::swivel::Circle;
-use super::turning::{SwivelFrame, Turning, wrap};
+use super::swivel_functions::{SwivelFrame, Turning, wrap};
 use super::{InverseError, Rm75};
 use crate::types::Joints;
 
