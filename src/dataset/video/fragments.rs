@@ -151,12 +151,49 @@ impl Run {
                 shown: 0,
                 entry: false,
             });
-            frames.times.push(clock as i64 + i64::from(shift));
+            let shown = i64::try_from(clock)
+                .ok()
+                .and_then(|clock| clock.checked_add(shift.into()));
+            frames.times.push(shown.ok_or_else(|| {
+                let frame = frames.samples.len() - 1;
+                VideoError::malformed(format!(
+                    "sample {frame}: it is decoded at tick {clock}, later than any clock goes"
+                ))
+            })?);
             frames.keys.push(kind & NOT_KEY == 0);
             frames.ticks += u64::from(duration);
             clock = clock.saturating_add(duration.into());
             offset = end;
         }
         Ok((offset, clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_that_are_decoded_later_than_any_clock_goes_are_refused() {
+        let run = Run {
+            base: 0,
+            next: 0,
+            file: 100,
+            defaults: Defaults {
+                duration: 1,
+                size: 1,
+                flags: 0,
+            },
+        };
+        let mut trun = [0; 8];
+        trun[7] = 2;
+        for clock in [i64::MAX as u64, u64::MAX] {
+            let error = run
+                .read(&trun, clock, &mut SampleList::default())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("later than any clock goes"), "{error}");
+        }
+        assert!(run.read(&trun, 1, &mut SampleList::default()).is_ok());
     }
 }
