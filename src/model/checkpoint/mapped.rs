@@ -9,7 +9,7 @@ use safetensors::tensor::TensorInfo;
 
 use crate::files;
 use crate::model::error::ModelError;
-use crate::model::layers::sys;
+use crate::model::layers::system_calls;
 
 use super::{pickle, torch_archive};
 
@@ -57,7 +57,7 @@ impl Mapped {
 
     fn open_safe(path: &Path) -> Result<Self, ModelError> {
         let map = files::open(path)
-            .and_then(|file| sys::map(&file))
+            .and_then(|file| system_calls::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
         if map.is_empty() {
             return Err(ModelError::read(
@@ -86,7 +86,7 @@ impl Mapped {
 
     fn open_pickled(path: &Path) -> Result<Self, ModelError> {
         let map = files::open_any(path)
-            .and_then(|file| sys::map(&file))
+            .and_then(|file| system_calls::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
         if !torch_archive::is_one(&map) {
             if map.first() != Some(&pickle::BEGINNING) {
