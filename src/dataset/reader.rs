@@ -10,7 +10,7 @@ use super::encoded_images::EncodedImageReader;
 use super::episodes::{self, Episode, FilePlace};
 use super::error::DatasetError;
 use super::feature::Feature;
-use super::info::{Info, Version, expand};
+use super::info::{Info, expand};
 use super::modality::Modality;
 use super::numbers::ColumnNumbers;
 use super::statistics::{Colours, Statistics, sampled};
@@ -61,10 +61,7 @@ impl Dataset {
     /// When a file is missing or malformed, or files contradict each other.
     pub fn open(root: &Path) -> Result<Self, DatasetError> {
         let info = Info::load(root)?;
-        let tasks = match info.codebase_version {
-            Version::V3 => tasks::load(root)?,
-            Version::V21 | Version::V20 => tasks::load_lines(root)?,
-        };
+        let tasks = tasks::load_any(root, &info)?;
         let mut episodes = episodes::load_any(root, &info)?;
         // A recorder that was killed while it saved an episode may have left one more.
         episodes.truncate(info.total_episodes);
