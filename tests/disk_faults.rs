@@ -28,8 +28,8 @@ const TASKS: [&str; 2] = ["lift the can", "push the box"];
 
 /// Returns whether the error is that of the faulty disk.
 fn is_disk(error: &DatasetError) -> bool {
-    matches!(error, DatasetError::Io { source, .. }
-        if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem))
+    matches!(error, DatasetError::Io { cause, .. }
+        if matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem))
 }
 
 /// Records until the first error; returns the number of saved episodes and the error.

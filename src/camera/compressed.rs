@@ -66,8 +66,11 @@ pub enum DecodeError {
         /// Announced height (px).
         height: u32,
     },
-    /// The channels do not have 8 bits, as in depth images.
-    #[error("compressed image: expected 8-bit colour or grey, found {found}")]
+    /// The channels do not have 8 bits, as in depth images and 16-bit colours.
+    #[error(
+        "compressed image: expected 8-bit colour or grey, found {found}: convert colours to 8 bits; mark a column of \
+         depth with is_depth_map, or leave the topic out"
+    )]
     Depth {
         /// Colour type found.
         found: String,

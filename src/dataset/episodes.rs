@@ -242,6 +242,9 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
         length: usize,
     }
     let path = root.join("meta/episodes.jsonl");
+    if info.total_episodes == 0 && !path.exists() {
+        return Ok(Vec::new());
+    }
     let mut lines: Vec<Line> = jsonl::read(&path)?;
     lines.sort_by_key(|line| line.episode_index);
     let mut pairs = lines.iter().zip(lines.iter().skip(1));

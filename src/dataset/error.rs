@@ -8,14 +8,14 @@ use crate::writer_lock::LockError;
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// A file system operation failed.
-    #[error("{action} {path}: {source}")]
+    #[error("{action} {path}: {cause}")]
     Io {
         /// Operation, e.g. `write`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Error of the operating system.
-        source: std::io::Error,
+        /// Error of the operating system, which the message includes.
+        cause: std::io::Error,
     },
     /// A file is not what it should be.
     #[error("{path}: {problem}")]
@@ -36,10 +36,10 @@ pub enum DatasetError {
 impl DatasetError {
     /// Returns a function for `map_err` that adds operation and path to an error of the file system.
     pub fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
-        move |source| Self::Io {
+        move |cause| Self::Io {
             action,
             path: path.to_owned(),
-            source,
+            cause,
         }
     }
 

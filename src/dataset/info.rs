@@ -202,7 +202,7 @@ impl Info {
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(INFO);
         let mut info: Self = read_json(&path, files::CONFIGURATION).map_err(|error| match error {
-            DatasetError::Io { ref source, .. } if is_absent(source) && root.exists() && !path.is_symlink() => {
+            DatasetError::Io { ref cause, .. } if is_absent(cause) && root.exists() && !path.is_symlink() => {
                 no_dataset(root)
             }
             other => other,

@@ -1,4 +1,5 @@
-//! Reads the numbers of all rows into memory, and checks that the rows are those that the episode metadata describes.
+//! Reads the numbers of all rows into memory, computes their statistics, and checks that the rows are those that the
+//! episode metadata describes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,10 +8,12 @@ use arrow_array::RecordBatch;
 
 use super::episodes::Episode;
 use super::error::DatasetError;
+use super::feature::Dtype;
 use super::info::{INFO, Info};
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
-use super::reader::data_path;
+use super::reader::{At, Dataset, data_path};
+use super::statistics::Statistics;
 
 /// Columns that identify a row; datasets may lack them.
 const PLACES: [&str; 2] = ["episode_index", "frame_index"];
@@ -122,6 +125,50 @@ impl ColumnNumbers {
         }
         Ok(())
     }
+}
+
+/// Computes the statistics of a column of vectors over consecutive episodes, of 64-bit numbers in their full precision.
+///
+/// # Errors
+/// When there is no such column, or its rows cannot be read.
+pub fn statistics(dataset: &Dataset, name: &str, episodes: &[Episode]) -> Result<Statistics, DatasetError> {
+    let Some(feature) = dataset.info().features.get(name) else {
+        return Ok(Statistics::default());
+    };
+    let dim = feature.len();
+    if feature.dtype == Dtype::Float64 {
+        return Ok(Statistics::of_rows(&wide_rows(dataset, name, dim, episodes)?, dim));
+    }
+    let from = episodes.first().map_or(0, |episode| episode.from);
+    let end = episodes.last().map_or(0, |episode| episode.from + episode.length);
+    let values = dataset.vector(name)?.get(from * dim..end * dim).unwrap_or_default();
+    Ok(Statistics::of_rows(values, dim))
+}
+
+/// Reads the rows of a column of `dim` values again, of which only 32 bits are in memory.
+fn wide_rows(dataset: &Dataset, name: &str, dim: usize, episodes: &[Episode]) -> Result<Vec<f64>, DatasetError> {
+    let mut values = Vec::new();
+    for of_file in episodes.chunk_by(|a, b| a.data == b.data) {
+        let Some(filled) = of_file.iter().find(|episode| episode.length > 0) else {
+            continue;
+        };
+        let (path, first) = dataset.place(At {
+            episode: filled.index,
+            frame: 0,
+        })?;
+        let part = RowRange {
+            first,
+            count: of_file.iter().map(|episode| episode.length).sum(),
+            values: dim,
+        };
+        let table = Table::open(&path)?;
+        for batch in table.read(&[name], part)? {
+            let read =
+                columns::column(&batch?, name).and_then(|column| columns::wide_numbers(&column, name, dim, first));
+            values.extend(read.map_err(|problem| DatasetError::content(&path, problem))?);
+        }
+    }
+    Ok(values)
 }
 
 /// Checks a batch that begins at row `first` of the file `path`; `rows` yields the expected episode and frame of each

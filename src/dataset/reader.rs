@@ -10,9 +10,9 @@ use super::encoded_images::EncodedImageReader;
 use super::episodes::{self, Episode, FilePlace};
 use super::error::DatasetError;
 use super::feature::Feature;
-use super::info::{Info, Version, expand};
+use super::info::{Info, expand};
 use super::modality::Modality;
-use super::numbers::ColumnNumbers;
+use super::numbers::{self, ColumnNumbers};
 use super::statistics::{Colours, Statistics, sampled};
 use super::tasks;
 use super::times::is_due;
@@ -61,10 +61,7 @@ impl Dataset {
     /// When a file is missing or malformed, or files contradict each other.
     pub fn open(root: &Path) -> Result<Self, DatasetError> {
         let info = Info::load(root)?;
-        let tasks = match info.codebase_version {
-            Version::V3 => tasks::load(root)?,
-            Version::V21 | Version::V20 => tasks::load_lines(root)?,
-        };
+        let tasks = tasks::load_any(root, &info)?;
         let mut episodes = episodes::load_any(root, &info)?;
         // A recorder that was killed while it saved an episode may have left one more.
         episodes.truncate(info.total_episodes);
@@ -225,11 +222,10 @@ impl Dataset {
     /// # Errors
     /// When images cannot be read.
     pub fn statistics(&self) -> Result<BTreeMap<String, Statistics>, DatasetError> {
-        let mut all: BTreeMap<_, _> = self
-            .vectors
-            .iter()
-            .map(|(name, values)| (name.clone(), Statistics::of_rows(values, self.dim(name))))
-            .collect();
+        let mut all = BTreeMap::new();
+        for name in self.vectors.keys() {
+            all.insert(name.clone(), numbers::statistics(self, name, &self.episodes)?);
+        }
         let names: Vec<_> = self.info.pictures().map(|(name, _)| name).collect();
         all.extend(self.colours(&names, &self.episodes)?);
         Ok(all)
@@ -270,13 +266,10 @@ impl Dataset {
         statistics: &mut BTreeMap<String, Statistics>,
     ) -> Result<(), DatasetError> {
         for (name, feature) in self.info.vectors() {
-            let dim = feature.len();
-            if statistics.get(name).is_some_and(|own| own.is_whole(dim)) {
-                continue;
+            if statistics.get(name).is_none_or(|own| !own.is_whole(feature.len())) {
+                let own = numbers::statistics(self, name, std::slice::from_ref(episode))?;
+                statistics.insert(name.to_owned(), own);
             }
-            let rows = episode.from * dim..(episode.from + episode.length) * dim;
-            let values = self.vector(name)?.get(rows).unwrap_or_default();
-            statistics.insert(name.to_owned(), Statistics::of_rows(values, dim));
         }
         let pictures = self.info.pictures().filter(|(name, feature)| {
             !statistics

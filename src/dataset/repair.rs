@@ -282,7 +282,7 @@ fn require_openable(problems: &[DatasetError], beyond: &[PathBuf]) -> Result<(),
         (!lost).then(|| DatasetError::content(path, problem))
     };
     let counted = problems.iter().find_map(|problem| match problem {
-        DatasetError::Io { path, source, .. } => refused(path, source),
+        DatasetError::Io { path, cause, .. } => refused(path, cause),
         _ => None,
     });
     let found = counted.or_else(|| {

@@ -37,14 +37,14 @@ impl Statistics {
     ///
     /// # Shapes
     /// values: (rows, dim)
-    pub fn of_rows(values: &[f32], dim: usize) -> Self {
+    pub fn of_rows<V: Copy + Into<f64>>(values: &[V], dim: usize) -> Self {
         let count = values.len() / dim.max(1);
         let mut all = Self {
             count,
             ..Self::default()
         };
         for at in 0..dim {
-            let column = values.iter().skip(at).step_by(dim).map(|v| f64::from(*v));
+            let column = values.iter().skip(at).step_by(dim).map(|v| Into::<f64>::into(*v));
             let mut column: Vec<f64> = column.filter(|v| v.is_finite()).collect();
             column.sort_by(f64::total_cmp);
             let n = column.len() as f64;

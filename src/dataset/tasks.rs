@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 
 use super::error::DatasetError;
-use super::info::TASKS;
+use super::info::{Info, TASKS, Version};
 use super::jsonl;
 use super::parquet::columns;
 use super::parquet::table::{RowRange, Table};
@@ -24,8 +24,29 @@ const PANDAS: &str = r#"{"index_columns":["task"],"column_indexes":[],"columns":
 /// Names of the text column: the one that is written, and that of LeRobot 0.4.0.
 const TEXT_COLUMNS: [&str; 2] = ["task", "__index_level_0__"];
 
+/// File of the instructions before v3.0.
+const TASK_LINES: &str = "meta/tasks.jsonl";
+
 /// Maximum number of instructions.
 const MOST: usize = 1 << 20;
+
+/// Reads the instructions of v2 or v3.0. A dataset without episodes need not have any.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_any(root: &Path, info: &Info) -> Result<Vec<String>, DatasetError> {
+    let file = match info.codebase_version {
+        Version::V3 => TASKS,
+        Version::V21 | Version::V20 => TASK_LINES,
+    };
+    if info.total_episodes == 0 && !root.join(file).exists() {
+        return Ok(Vec::new());
+    }
+    match info.codebase_version {
+        Version::V3 => load(root),
+        Version::V21 | Version::V20 => load_lines(root),
+    }
+}
 
 /// Reads the instructions by task index; an index that is not used gets an empty text.
 ///
@@ -66,7 +87,7 @@ pub fn load_lines(root: &Path) -> Result<Vec<String>, DatasetError> {
         task_index: usize,
         task: String,
     }
-    let path = root.join("meta/tasks.jsonl");
+    let path = root.join(TASK_LINES);
     let lines: Vec<Line> = jsonl::read(&path)?;
     in_order(
         &path,

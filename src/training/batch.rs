@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::VisionInput;
-pub use crate::model::thinkvla::integration::ConditionMask;
+pub use crate::model::thinkvla::latent_conditions::ConditionMask;
 use crate::model::thinkvla::prompt::{Prompt, TeacherPrompt};
 
 /// Images of a batch: all images of all sequences, in order.

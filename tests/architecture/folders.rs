@@ -127,7 +127,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("rclrs", &["src/ros/"]),
     ("ros_env", &["src/ros/"]),
     ("mujoco_rs", &["src/sim/"]),
-    ("unsafe", &["src/model/layers/sys.rs", "src/torch_ext/"]),
+    ("unsafe", &["src/model/layers/system_calls.rs", "src/torch_ext/"]),
 ];
 
 #[test]

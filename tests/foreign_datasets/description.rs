@@ -183,3 +183,37 @@ fn a_description_may_say_less_or_say_it_otherwise() {
     std::fs::write(&path, format!("\u{feff}{}", text.replacen('{', "{\"rest\": NaN, ", 1))).unwrap();
     assert_eq!(Dataset::open(&root).unwrap().frames(), 10);
 }
+
+#[test]
+fn a_dataset_without_episodes_is_empty_and_not_damaged() {
+    let (_folder, root) = made(&Foreign::default());
+    for (version, description) in [("v3.0", "none"), ("v2.1", "older")] {
+        let empty = root.with_file_name(description);
+        std::fs::create_dir_all(empty.join("meta")).unwrap();
+        std::fs::copy(root.join("meta/info.json"), empty.join("meta/info.json")).unwrap();
+        describe(&empty, |info| {
+            info["codebase_version"] = json!(version);
+            info["total_episodes"] = json!(0);
+            info["total_frames"] = json!(0);
+        });
+        assert_eq!(problems(&empty), Vec::<String>::new());
+        let [set, empty, out] =
+            [&root, &empty, &root.with_file_name(version)].map(|path| path.to_str().unwrap().to_owned());
+        assert!(stdout_of(&["info", &empty]).contains("0 episodes, 0 frames"));
+        let merged = stdout_of(&["merge", &empty, &set, "--out", &out]);
+        assert!(merged.contains(&format!("{empty}: 0 episodes, left out")), "{merged}");
+        assert!(merged.contains("2 episodes, 10 frames"), "{merged}");
+        let refused = command_line::dataset(&["merge", &empty, "--out", &format!("{out}-none")]);
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert!(message.contains("nothing has been recorded yet"), "{message}");
+    }
+}
+
+#[test]
+fn the_cause_of_a_missing_file_is_named_once() {
+    let (_folder, root) = made(&Foreign::default());
+    std::fs::remove_file(root.join("meta/tasks.parquet")).unwrap();
+    let refused = command_line::dataset(&["info", root.to_str().unwrap()]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(message.matches("No such file").count(), 1, "{message}");
+}

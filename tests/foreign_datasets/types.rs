@@ -6,10 +6,10 @@ use arrow_array::builder::{Float32Builder, ListBuilder, PrimitiveBuilder};
 use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_array::{ArrayRef, Float64Array, Int16Array, UInt64Array};
 use serde_json::json;
-use thinkvla::dataset::Dataset;
+use thinkvla::dataset::{Dataset, episode_stats};
 
-use super::foreign::{DATA, Foreign, describe, exchange};
-use super::{made, problems};
+use super::foreign::{DATA, Foreign, describe, exchange, extend};
+use super::{made, problems, stdout_of};
 
 #[test]
 fn numbers_are_read_whatever_type_they_are_stored_as() {
@@ -126,4 +126,26 @@ fn a_column_of_lists_of_one_is_a_column_of_numbers() {
     }
     exchange(&root.join(DATA), &[("timestamp", Some(Arc::new(times.finish())))]);
     assert_eq!(problems(&root), Vec::<String>::new());
+}
+
+#[test]
+fn statistics_of_64_bits_keep_what_32_bits_would_round() {
+    let (_folder, root) = made(&Foreign::default());
+    // Seconds since 1970, of which 32 bits hold every 128th.
+    let first = 1.7e9;
+    let times = Float64Array::from_iter_values((0..10).map(|row| first + f64::from(row) / 8.0));
+    extend(&root.join(DATA), vec![("observation.clock", Arc::new(times))]);
+    describe(&root, |info| {
+        info["features"]["observation.clock"] = json!({"dtype": "float64", "shape": [1], "names": null});
+    });
+    let out = root.with_file_name("merged");
+    let [from, to] = [&root, &out].map(|path| path.to_str().unwrap());
+    stdout_of(&["merge", from, "--out", to]);
+    stdout_of(&["stats", from, "--write"]);
+    for root in [&root, &out] {
+        let clock = &episode_stats::load(root).unwrap()["observation.clock"];
+        assert_eq!((clock.min[0], clock.max[0]), (first, first + 9.0 / 8.0));
+        assert_eq!(clock.mean[0], first + 4.5 / 8.0);
+        assert!((clock.std[0] - 8.25_f64.sqrt() / 8.0).abs() < 1e-6, "{clock:?}");
+    }
 }

@@ -114,6 +114,17 @@ fn a_truncated_file() {
 }
 
 #[test]
+fn weights_with_bytes_after_the_last_tensor() {
+    let lengthen = |at: &Path| {
+        let path = at.join("model.safetensors");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend([0; 9]);
+        std::fs::write(&path, bytes).unwrap();
+    };
+    broken(lengthen, &["model.safetensors", "found 9 bytes after it"]);
+}
+
+#[test]
 fn a_missing_tensor() {
     broken(
         |at| weights(at, |all| drop(all.remove(NORM))),

@@ -10,7 +10,7 @@ mod config;
 mod convert;
 mod formats;
 mod forward;
-mod integration;
+mod latent_conditions;
 mod packed;
 mod parity;
 mod prompt;

@@ -187,6 +187,20 @@ fn states_in_other_units_are_refused() {
 }
 
 #[test]
+fn a_dataset_without_episodes_is_not_trained_on() {
+    let names = ["x", "y", "z", "rx", "ry", "rz", "gripper"];
+    let (_folder, root) = with_actions(&json!(names), |at| row(names, at));
+    std::fs::remove_dir_all(root.join("meta/episodes")).unwrap();
+    std::fs::remove_file(root.join("meta/tasks.parquet")).unwrap();
+    describe(&root, |info| {
+        info["total_episodes"] = json!(0);
+        info["total_frames"] = json!(0);
+    });
+    let message = mixed(&root).err().unwrap().to_string();
+    assert!(message.contains("nothing has been recorded yet"), "{message}");
+}
+
+#[test]
 fn an_instruction_that_no_prompt_can_hold_ends_a_run_before_its_first_step() {
     let fixture = super::RunFixture::new("");
     let config = fixture.load();

@@ -236,7 +236,7 @@ fn of_defaults(
     task_of_row: &[usize],
 ) -> Result<FeatureStats, DatasetError> {
     let whole = |values: &mut dyn Iterator<Item = usize>| {
-        Statistics::of_rows(&values.map(|value| value as f32).collect::<Vec<_>>(), 1)
+        Statistics::of_rows(&values.map(|value| value as f64).collect::<Vec<_>>(), 1)
     };
     let frames = 0..taken.length;
     let times = frames.clone().map(|frame| {

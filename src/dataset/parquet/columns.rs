@@ -87,7 +87,8 @@ pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, ColumnError
                 .collect()
         }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
-            doubles_of(array, name)?.into_iter().map(|v| whole(name, v)).collect()
+            let values = wide_numbers(array, name, 1, 0)?.into_iter();
+            values.map(|v| whole(name, v)).collect()
         }
         other => Err(not_whole(name, other)),
     }
@@ -145,6 +146,21 @@ pub fn by_row<T>(
 /// Reads an array of numbers, of lists of `dim` numbers, or of lists of lists of them, into one flat vector. An error
 /// names the row with a wrong number of values, counted from `first`.
 pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result<Vec<f32>, ColumnError> {
+    flat(array, name, (dim, first), singles)
+}
+
+/// Reads an array as [`numbers`] does, into numbers of 64 bits.
+pub fn wide_numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result<Vec<f64>, ColumnError> {
+    flat(array, name, (dim, first), wide_singles)
+}
+
+/// Reads an array of rows of `dim` numbers, counted from `first`, into one flat vector; `singles` reads the numbers.
+fn flat<V>(
+    array: &ArrayRef,
+    name: &str,
+    (dim, first): (usize, usize),
+    singles: fn(&ArrayRef, &str) -> Result<Vec<V>, ColumnError>,
+) -> Result<Vec<V>, ColumnError> {
     let array = without_nulls(array, name)?;
     let uneven = |row: usize, found: usize| ColumnError::Length {
         column: name.to_owned(),
@@ -166,19 +182,18 @@ pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result
         singles(without_nulls(&values, name)?, name)
     };
     // Rows of a shape such as (7, 1) are lists of lists.
-    let of_rows =
-        |ends: &mut dyn Iterator<Item = (usize, usize)>, values: &ArrayRef| -> Result<Vec<f32>, ColumnError> {
-            let DataType::List(_) = values.data_type() else {
-                return of_lists(ends, values);
-            };
-            let inner = without_nulls(values, name)?.as_list::<i32>();
-            let offset = |at: usize| inner.offsets().get(at).and_then(|offset| usize::try_from(*offset).ok());
-            let mut ends = ends.map(|(begin, end)| {
-                let (begin, end) = (offset(begin).unwrap_or(0), offset(end).unwrap_or(0));
-                (begin, end.max(begin))
-            });
-            of_lists(&mut ends, inner.values())
+    let of_rows = |ends: &mut dyn Iterator<Item = (usize, usize)>, values: &ArrayRef| -> Result<Vec<V>, ColumnError> {
+        let DataType::List(_) = values.data_type() else {
+            return of_lists(ends, values);
         };
+        let inner = without_nulls(values, name)?.as_list::<i32>();
+        let offset = |at: usize| inner.offsets().get(at).and_then(|offset| usize::try_from(*offset).ok());
+        let mut ends = ends.map(|(begin, end)| {
+            let (begin, end) = (offset(begin).unwrap_or(0), offset(end).unwrap_or(0));
+            (begin, end.max(begin))
+        });
+        of_lists(&mut ends, inner.values())
+    };
     match array.data_type() {
         DataType::FixedSizeList(_, length) if *length as usize != dim && !array.is_empty() => {
             Err(uneven(0, *length as usize))
@@ -229,21 +244,27 @@ fn singles(array: &ArrayRef, name: &str) -> Result<Vec<f32>, ColumnError> {
     Ok(found)
 }
 
+/// Reads an array of one number per row; 32 bits would round those of some types.
+fn wide_singles(array: &ArrayRef, name: &str) -> Result<Vec<f64>, ColumnError> {
+    match array.data_type() {
+        DataType::Float64 => Ok(array.as_primitive::<Float64Type>().values().to_vec()),
+        DataType::Int32 => Ok(widened::<Int32Type, _>(array)),
+        DataType::UInt32 => Ok(widened::<UInt32Type, _>(array)),
+        DataType::Int64 => {
+            let values = array.as_primitive::<Int64Type>().values().iter();
+            Ok(values.map(|v| *v as f64).collect())
+        }
+        _ => Ok(singles(array, name)?.into_iter().map(f64::from).collect()),
+    }
+}
+
 fn narrowed<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> f32) -> Vec<f32> {
     array.as_primitive::<T>().values().iter().map(|v| to(*v)).collect()
 }
 
 /// Reads a column of one 64-bit floating-point number per row.
 pub fn doubles(batch: &RecordBatch, name: &str) -> Result<Vec<f64>, ColumnError> {
-    let array = column(batch, name)?;
-    doubles_of(without_nulls(&array, name)?, name)
-}
-
-fn doubles_of(array: &ArrayRef, name: &str) -> Result<Vec<f64>, ColumnError> {
-    match array.data_type() {
-        DataType::Float64 => Ok(array.as_primitive::<Float64Type>().values().to_vec()),
-        _ => Ok(numbers(array, name, 1, 0)?.into_iter().map(f64::from).collect()),
-    }
+    wide_numbers(&column(batch, name)?, name, 1, 0)
 }
 
 /// Reads an array of one text per row; a null becomes an empty text.

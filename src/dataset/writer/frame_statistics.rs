@@ -53,11 +53,10 @@ impl FrameStatistics {
         let pictures = info.pictures().zip(&self.colours);
         let pictures = pictures.map(|((name, f), colours)| (name.to_owned(), colours.statistics(f.channels())));
         let frames = 0..self.length;
-        let of = |value: &dyn Fn(usize) -> f64| {
-            Statistics::of_rows(&frames.clone().map(|frame| value(frame) as f32).collect::<Vec<_>>(), 1)
-        };
+        let of = |value: &dyn Fn(usize) -> f64| Statistics::of_rows(&frames.clone().map(value).collect::<Vec<_>>(), 1);
         let defaults = [
-            ("timestamp", of(&|frame| frame as f64 / info.fps)),
+            // Rows have times of 32 bits.
+            ("timestamp", of(&|frame| f64::from((frame as f64 / info.fps) as f32))),
             ("frame_index", of(&|frame| frame as f64)),
             ("episode_index", of(&|_| at.episode as f64)),
             ("index", of(&|frame| (at.from + frame) as f64)),

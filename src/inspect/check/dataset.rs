@@ -33,6 +33,10 @@ pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut CheckR
     let Some(info) = report.take(Info::load(directory)) else {
         return;
     };
+    if info.total_episodes == 0 && !directory.join(STATS).exists() {
+        report.fail("data set: expected episodes, found none: nothing has been recorded yet");
+        return;
+    }
     if directory.join(FILE_NAME).exists() {
         if let Some(recorded) = report.take(Contract::load(directory)) {
             compare(checkpoint, &recorded, report);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use safetensors::Dtype;
 
-use super::fit::{TensorProblem, fitting};
+use super::tensor_check::{TensorProblem, fitting};
 use super::weights::{CheckpointPart, TEXT_HEAD, WeightFiles, is_backbone};
 use crate::model::layers::parameters::Parameter;
 

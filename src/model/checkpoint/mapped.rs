@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorInfo;
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::files;
 use crate::model::error::ModelError;
-use crate::model::layers::sys;
+use crate::model::layers::system_calls;
 
 use super::{pickle, torch_archive};
 
@@ -41,6 +41,16 @@ pub(super) fn unwrapped<T>(mut tensors: BTreeMap<String, T>) -> BTreeMap<String,
     tensors
 }
 
+/// Returns the number of bytes after the last tensor of a safetensors file, if there are any.
+fn appended(file: &[u8]) -> Option<usize> {
+    let (length, rest) = file.split_first_chunk()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (header, data) = rest.split_at_checked(length)?;
+    let metadata: Metadata = serde_json::from_slice(header).ok()?;
+    let count = data.len().checked_sub(metadata.data_len())?;
+    (count > 0).then_some(count)
+}
+
 impl Mapped {
     /// Maps a safetensors file or an archive of `torch.save`.
     ///
@@ -57,7 +67,7 @@ impl Mapped {
 
     fn open_safe(path: &Path) -> Result<Self, ModelError> {
         let map = files::open(path)
-            .and_then(|file| sys::map(&file))
+            .and_then(|file| system_calls::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
         if map.is_empty() {
             return Err(ModelError::read(
@@ -65,11 +75,18 @@ impl Mapped {
                 "expected safetensors, found an empty file; fetch it again",
             ));
         }
-        let refuse = |e: safetensors::SafeTensorError| {
-            ModelError::read(
-                path,
-                format!("{e}; the file is truncated or not safetensors, fetch it again"),
-            )
+        let refuse = |e: SafeTensorError| {
+            let problem = match e {
+                SafeTensorError::MetadataIncompleteBuffer => appended(&map).map(|count| {
+                    format!(
+                        "expected the file to end with its last tensor, found {count} bytes after it; fetch it again"
+                    )
+                }),
+                _ => None,
+            };
+            let problem =
+                problem.unwrap_or_else(|| format!("{e}; the file is truncated or not safetensors, fetch it again"));
+            ModelError::read(path, problem)
         };
         // Checks that the header and the tensors fill the file exactly.
         SafeTensors::deserialize(&map).map_err(refuse)?;
@@ -86,7 +103,7 @@ impl Mapped {
 
     fn open_pickled(path: &Path) -> Result<Self, ModelError> {
         let map = files::open_any(path)
-            .and_then(|file| sys::map(&file))
+            .and_then(|file| system_calls::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
         if !torch_archive::is_one(&map) {
             if map.first() != Some(&pickle::BEGINNING) {

@@ -6,7 +6,6 @@
 
 pub mod convert;
 pub mod coverage;
-pub(in crate::model) mod fit;
 mod huggingface;
 pub mod manifest;
 mod mapped;
@@ -17,6 +16,7 @@ mod shards;
 mod starvla;
 pub mod statistics;
 mod template;
+pub(in crate::model) mod tensor_check;
 pub mod torch_archive;
 pub mod weights;
 

@@ -12,12 +12,12 @@ use tch::{Device, Kind, Tensor};
 use crate::model::config::Precision;
 use crate::model::error::ModelError;
 use crate::model::layers::parameters::{Parameter, ParameterSource, Role};
-use crate::model::layers::sys;
+use crate::model::layers::system_calls;
 
 use super::WEIGHTS;
-use super::fit::{TensorProblem, fitting};
 use super::mapped::Mapped;
 use super::shards::Shards;
+use super::tensor_check::{TensorProblem, fitting};
 
 /// Key of the embedding.
 pub const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
@@ -166,7 +166,7 @@ impl WeightFiles {
         if let Some(info) = file.tensors.get(&stored) {
             let (start, end) = info.data_offsets;
             let bytes = bytes.start.min(end - start)..bytes.end.min(end - start);
-            sys::release(&file.map, file.data + start + bytes.start, bytes.len());
+            system_calls::release(&file.map, file.data + start + bytes.start, bytes.len());
         }
     }
 
@@ -194,7 +194,7 @@ impl WeightFiles {
         for file in &self.files {
             for (chunk, at) in file.map.chunks(BYTES_PER_RELEASE).zip(0..) {
                 hash.update(chunk);
-                sys::release(&file.map, at * BYTES_PER_RELEASE, chunk.len());
+                system_calls::release(&file.map, at * BYTES_PER_RELEASE, chunk.len());
             }
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()

@@ -33,7 +33,7 @@ impl Qwen3VlConfig {
     /// # Errors
     /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
-        only("model_type", "qwen3_vl", &self.model_type)?;
+        family("model_type", &self.model_type)?;
         self.text_config.validate()?;
         self.vision_config.validate()?;
         let (text, vision) = (&self.text_config, &self.vision_config);
@@ -215,6 +215,19 @@ impl VisionConfig {
     pub fn patch_values(&self) -> i64 {
         self.in_channels * self.temporal_patch_size * self.patch_size * self.patch_size
     }
+}
+
+/// Checks the name of the network that the field has.
+pub(super) fn family(field: &'static str, found: &str) -> Result<(), ModelError> {
+    const FAMILY: &str = "qwen3_vl";
+    if found == FAMILY {
+        return Ok(());
+    }
+    let found = format!(
+        "{found}, another network; checkpoints of this package, Qwen3-VL and StarVLA's Qwen3-VL-OFT are read and \
+         converted, see docs/checkpoint.md"
+    );
+    Err(ModelError::config(field, FAMILY, found))
 }
 
 fn only(field: &'static str, expected: &str, found: &str) -> Result<(), ModelError> {

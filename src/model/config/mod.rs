@@ -244,5 +244,31 @@ impl Qwen3VlConfig {
 }
 
 fn read<T: serde::de::DeserializeOwned>(directory: &Path) -> Result<T, ModelError> {
-    json::read(&directory.join(FILE_NAME), files::CONFIGURATION)
+    let path = directory.join(FILE_NAME);
+    let text = files::read_text(&path, files::CONFIGURATION).map_err(|e| ModelError::read(&path, e))?;
+    require_family(&text)?;
+    json::parse(&path, text.as_bytes())
+}
+
+/// Refuses the configuration of another network before the fields that it lacks.
+fn require_family(text: &str) -> Result<(), ModelError> {
+    /// Names of the network.
+    #[derive(Deserialize)]
+    struct Family {
+        /// Hugging Face's name.
+        model_type: Option<String>,
+        /// LeRobot's name of a policy.
+        r#type: Option<String>,
+    }
+    // The parser of all fields says what is wrong with a text that is not JSON.
+    match serde_json::from_str(text) {
+        Ok(Family {
+            model_type: Some(found),
+            ..
+        }) => check::family("model_type", &found),
+        Ok(Family {
+            r#type: Some(found), ..
+        }) => check::family("type", &found),
+        _ => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::model::checkpoint::fit::fitting;
+use crate::model::checkpoint::tensor_check::fitting;
 use crate::model::checkpoint::weights::{Naming, StoredTensor, WeightFiles};
 use crate::model::error::ModelError;
 use crate::model::layers::parameters::Parameter;

@@ -19,7 +19,7 @@ pub enum DeviceChoice {
 /// Loads libtorch's CUDA part where it is installed, without which everything runs on the CPU; returns whether it was
 /// found. Must be called first in `main`, because libtorch looks for its CUDA part only once.
 pub fn load_cuda() -> bool {
-    super::sys::load_library(c"libtorch_cuda.so")
+    super::system_calls::load_library(c"libtorch_cuda.so")
 }
 
 /// Sets the CPU threads of one operation, for the whole process.

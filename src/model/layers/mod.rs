@@ -9,7 +9,7 @@ pub(in crate::model) mod attention;
 pub mod device;
 pub mod parameters;
 pub(in crate::model) mod rotary;
-pub(in crate::model) mod sys;
+pub(in crate::model) mod system_calls;
 
 use tch::{Device, Kind, TchError, Tensor};
 

@@ -2,14 +2,14 @@
 //!
 //! * [`network`]: the whole network
 //! * [`adapters`], [`action_head`]: adapters, projectors and the action head
-//! * [`integration`], [`fusion`], [`pool`]: latents, and how they condition the action queries
+//! * [`latent_conditions`], [`fusion`], [`pool`]: latents, and how they condition the action queries
 //! * [`prompt`], [`state`], [`actions`]: instruction, state of the robot and actions, as the network takes and gives them
 
 pub mod action_head;
 pub mod actions;
 pub mod adapters;
 pub mod fusion;
-pub mod integration;
+pub mod latent_conditions;
 pub mod network;
 pub mod pool;
 pub mod prompt;

@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use super::action_head::{ActionHead, ActionHeadSize};
 use super::adapters::Projector;
-use super::integration::{ConditionMask, GeometryPerception, GeometrySize, Reasoning};
+use super::latent_conditions::{ConditionMask, GeometryPerception, GeometrySize, Reasoning};
 use super::pool::PatchRows;
 use crate::model::config::{Config, HiddenTap, Proprio};
 use crate::model::error::ModelError;

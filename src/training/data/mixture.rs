@@ -38,6 +38,10 @@ impl Mixture {
         let mut datasets = Vec::with_capacity(shares.len());
         for (number, share) in shares.iter().enumerate() {
             let dataset = Dataset::open(&share.path)?;
+            if dataset.episodes().is_empty() {
+                let message = "expected episodes to train on, found none: nothing has been recorded yet";
+                return Err(RunError::data(&share.path, message));
+            }
             let own = contract_of(&dataset, checkpoint)?;
             if number == 0 {
                 contract.robot = own.robot.clone();

@@ -125,6 +125,19 @@ fn byte_order_marks_are_skipped_and_what_is_not_a_number_is_named() {
 }
 
 #[test]
+fn checkpoints_of_other_networks_are_refused_by_their_names() {
+    let ours = checkpoint(1);
+    for (field, name) in [("model_type", "pi0"), ("model_type", "llama"), ("type", "smolvla")] {
+        let text = format!("{{\"{field}\": \"{name}\", \"hidden_size\": 16}}");
+        std::fs::write(ours.path().join("config.json"), text).unwrap();
+        refused(
+            ours.path(),
+            &format!("config.json, {field}: expected qwen3_vl, found {name}, another network; checkpoints of"),
+        );
+    }
+}
+
+#[test]
 fn the_answer_of_a_server_is_not_taken_for_weights() {
     let ours = checkpoint(1);
     std::fs::write(ours.path().join("model.safetensors"), "Entry not found").unwrap();

@@ -106,7 +106,15 @@ pub fn relabel(root: &Path, task: &str, episodes: &[Episodes], out: Option<&Path
 
 pub fn merge(roots: &[PathBuf], out: &Path) -> anyhow::Result<()> {
     let datasets: Vec<_> = roots.iter().map(|root| Dataset::open(root)).collect::<Result<_, _>>()?;
-    let sources = datasets.iter().map(|dataset| EpisodeSource {
+    let (recorded, empty): (Vec<_>, Vec<_>) = datasets.iter().partition(|dataset| !dataset.episodes().is_empty());
+    for dataset in empty {
+        print_line(&format!("{}: 0 episodes, left out", dataset.root().display()));
+    }
+    ensure!(
+        !recorded.is_empty(),
+        "expected datasets with episodes, found none: nothing has been recorded yet"
+    );
+    let sources = recorded.into_iter().map(|dataset| EpisodeSource {
         dataset,
         episodes: whole(dataset).collect(),
     });

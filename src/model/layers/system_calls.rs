@@ -1,4 +1,4 @@
-//! Calls that need `unsafe`.
+//! Calls of the operating system that need `unsafe`: loading of a library, and files mapped into memory.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
