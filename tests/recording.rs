@@ -15,7 +15,7 @@ use thinkvla::dataset::repair::Repair;
 use thinkvla::dataset::schema::{ACTION, DatasetSchema, STATE};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify};
-use thinkvla::dataset::{At, Dataset, DatasetWriter};
+use thinkvla::dataset::{At, Dataset, DatasetWriter, episode_stats, episodes};
 
 const CONTRACT: &str = "
 robot:
@@ -186,6 +186,33 @@ fn an_open_episode_survives_the_end_of_the_recorder() {
         set.values(ACTION, At { episode: 1, frame: 5 }).unwrap(),
         expected.vectors[ACTION]
     );
+}
+
+#[test]
+fn a_value_that_was_never_finite_has_no_weight_when_recording_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    let mut writer = create(&root);
+    record(&mut writer, 0, 4);
+    writer.save(&serde_json::Map::new()).unwrap();
+    let info = writer.info().clone();
+    drop(writer);
+    let saved = episodes::load(&root, &info).unwrap().remove(0);
+    let mut statistics = episode_stats::of_episodes(&root, &info).unwrap().remove(&0).unwrap();
+    let action = statistics.get_mut(ACTION).unwrap();
+    for list in [&mut action.min, &mut action.max, &mut action.mean, &mut action.std] {
+        list[0] = f64::NAN;
+    }
+    episode_stats::save(&Disk, &root, &statistics).unwrap();
+    let path = root.join("meta/episodes/chunk-000/file-000.parquet");
+    episodes::save(&Disk, &path, &[(saved, statistics)]).unwrap();
+
+    let (mut writer, _) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
+    record(&mut writer, 1, 3);
+    let lowest = frame(&writer, 1, 0).vectors[ACTION][0];
+    writer.save(&serde_json::Map::new()).unwrap();
+    let all = &episode_stats::load(&root).unwrap()[ACTION];
+    assert_eq!(all.min[0], f64::from(lowest));
 }
 
 #[test]

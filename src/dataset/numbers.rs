@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 
 use super::episodes::Episode;
 use super::error::DatasetError;
-use super::feature::Dtype;
+use super::feature::{Dtype, Feature};
 use super::info::{INFO, Info};
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
@@ -111,7 +111,7 @@ impl ColumnNumbers {
     /// Appends a batch that begins at row `first` of a file.
     fn take(&mut self, batch: &RecordBatch, info: &Info, first: usize) -> Result<(), ColumnError> {
         for (name, values) in &mut self.vectors {
-            let dim = info.features.get(name).map_or(0, super::feature::Feature::len);
+            let dim = info.features.get(name).map_or(0, Feature::len);
             let column = columns::column(batch, name)?;
             values.extend(columns::numbers(&column, name, dim, first)?);
         }
@@ -132,17 +132,18 @@ impl ColumnNumbers {
 /// # Errors
 /// When there is no such column, or its rows cannot be read.
 pub fn statistics(dataset: &Dataset, name: &str, episodes: &[Episode]) -> Result<Statistics, DatasetError> {
-    let Some(feature) = dataset.info().features.get(name) else {
-        return Ok(Statistics::default());
-    };
-    let dim = feature.len();
-    if feature.dtype == Dtype::Float64 {
+    let values = dataset.vector(name)?;
+    let feature = dataset.info().features.get(name);
+    let dim = feature.map_or(0, Feature::len);
+    if feature.is_some_and(|feature| feature.dtype == Dtype::Float64) {
         return Ok(Statistics::of_rows(&wide_rows(dataset, name, dim, episodes)?, dim));
     }
     let from = episodes.first().map_or(0, |episode| episode.from);
     let end = episodes.last().map_or(0, |episode| episode.from + episode.length);
-    let values = dataset.vector(name)?.get(from * dim..end * dim).unwrap_or_default();
-    Ok(Statistics::of_rows(values, dim))
+    Ok(Statistics::of_rows(
+        values.get(from * dim..end * dim).unwrap_or_default(),
+        dim,
+    ))
 }
 
 /// Reads the rows of a column of `dim` values again, of which only 32 bits are in memory.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thinkvla::dataset::{Dataset, episode_stats};
 
 use super::foreign::{Foreign, describe, exchange, read};
-use super::{command_line, made, sample_dataset, with_pictures};
+use super::{command_line, made, problems, sample_dataset, stdout_of, with_pictures};
 
 /// Removes columns from the table of each of the three episodes.
 fn remove_of_episodes(root: &Path, is_removed: impl Fn(&str) -> bool) {

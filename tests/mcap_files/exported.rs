@@ -114,6 +114,26 @@ fn an_exported_episode_that_is_imported_again_is_the_same() {
 }
 
 #[test]
+fn an_import_says_once_that_a_recording_was_cut_off_and_that_its_episode_is_shortened() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dataset");
+    let bags = export(&root, &folder.path().join("bags"));
+    let bytes = std::fs::read(&bags[0]).unwrap();
+    // Without the end of the file; all messages are there.
+    std::fs::write(&bags[0], &bytes[..bytes.len() - 9]).unwrap();
+    let into = folder.path().join("again");
+    let [cut, whole, root, into] = [&bags[0], &bags[1], &root, &into].map(|path| path.to_str().unwrap());
+    let names = ["--vector", "action", "--camera", "top", "--task", "lift"];
+    let output =
+        command_line::dataset(&[&["import", cut, whole, "--into", into, "--contract", root][..], &names].concat());
+    let [found, log] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(log.matches("cut off; read as far as it goes").count(), 1, "{log}");
+    let lines: Vec<_> = found.lines().collect();
+    assert!(lines[0].ends_with("shortened: the recording was cut off"), "{found}");
+    assert!(lines[1].ends_with("episode-000001.mcap"), "{found}");
+}
+
+#[test]
 fn an_exported_episode_says_itself_where_its_columns_are() {
     let folder = tempfile::tempdir().unwrap();
     let (root, again) = (folder.path().join("dataset"), folder.path().join("again"));

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "../support/command_line.rs"]
+mod command_line;
 mod exported;
 mod foreign;
 #[path = "../support/sample_dataset/mod.rs"]

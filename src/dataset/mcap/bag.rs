@@ -41,20 +41,24 @@ impl BagMessage<'_> {
     }
 }
 
-/// Calls `each` for every message of `paths`. A recording that was cut off is read as far as it goes.
+/// Calls `each` for every message of `paths`. A file that was cut off is read as far as it goes; returns these files.
 pub(super) fn messages(
     paths: &[PathBuf],
     mut each: impl FnMut(BagMessage<'_>) -> Result<(), BagError>,
-) -> Result<(), BagError> {
+) -> Result<Vec<&Path>, BagError> {
+    let mut cut_off = Vec::new();
     for path in paths {
-        records(path, &mut |found| {
+        let end = records(path, &mut |found| {
             if let Found::Message(message) = found {
                 each(message)?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        if end == End::CutOff {
+            cut_off.push(path.as_path());
+        }
     }
-    Ok(())
+    Ok(cut_off)
 }
 
 /// Returns the metadata that the writer stored under `name` ahead of the messages; empty if there is none.
@@ -69,6 +73,15 @@ pub(super) fn notes(path: &Path, name: &str) -> Result<BTreeMap<String, String>,
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(notes)
+}
+
+/// Where the reading of a file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// At the end of the recording, or where the caller broke.
+    Expected,
+    /// Within a record: the rest of the file is missing.
+    CutOff,
 }
 
 enum Found<'a> {
@@ -141,7 +154,7 @@ fn too_large(opcode: u8, found: u64) -> String {
 
 /// Calls `each` for every message and all metadata of a file until it breaks. Chunks of any size are decompressed record
 /// by record, so only the size of a record is bounded.
-fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
+fn records(path: &Path, each: &mut Each<'_>) -> Result<End, BagError> {
     let mut file = files::open(path)?;
     let options = LinearReaderOptions::default()
         .with_validate_chunk_crcs(true)
@@ -151,10 +164,7 @@ fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
     while let Some(event) = reader.next_event() {
         let event = match event {
             Ok(event) => event,
-            Err(mcap::McapError::UnexpectedEof) if !channels.known.is_empty() => {
-                tracing::warn!("{}: cut off; read as far as it goes", path.display());
-                return Ok(());
-            }
+            Err(mcap::McapError::UnexpectedEof) if !channels.known.is_empty() => return Ok(End::CutOff),
             Err(mcap::McapError::RecordTooLarge { opcode, len }) => {
                 return Err(BagError::content(path, too_large(opcode, len)));
             }
@@ -175,8 +185,8 @@ fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
         record_lengths::check(opcode, data).map_err(|e| BagError::content(path, e))?;
         let record = mcap::parse_record(opcode, data).map_err(|e| BagError::content(path, e))?;
         if channels.handle(record, each)?.is_break() {
-            return Ok(());
+            break;
         }
     }
-    Ok(())
+    Ok(End::Expected)
 }

@@ -69,6 +69,8 @@ pub struct ImportReport {
     pub first_episode: usize,
     /// Number of rows of each episode.
     pub frames: Vec<usize>,
+    /// Whether each recording was cut off, so that its episode is shorter than what was recorded.
+    pub cut_off: Vec<bool>,
 }
 
 /// Adds one episode per recording to the dataset in `root`, which is created if it is missing. Rows are sampled at the
@@ -127,6 +129,7 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
             }
         };
         report.frames.push(save(&episode, &files, writer)?);
+        report.cut_off.push(indexed.is_cut_off);
     }
     Ok(report)
 }

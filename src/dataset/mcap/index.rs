@@ -20,6 +20,8 @@ const MOST_NAMED: usize = 20;
 pub(super) struct Indexed {
     /// Path of the recording.
     pub path: PathBuf,
+    /// Whether one of its files was cut off.
+    pub is_cut_off: bool,
     /// Instruction.
     pub task: String,
     /// Topics of numbers.
@@ -207,10 +209,13 @@ impl Indexed {
     pub fn read(path: &Path, files: &[PathBuf], options: &ImportOptions) -> Result<Self, BagError> {
         let content = |problem: String| BagError::content(path, problem);
         let mut messages = Messages::new(options);
-        bag::messages(files, |message| {
+        let cut_off = bag::messages(files, |message| {
             let added = messages.add(&message);
             added.map_err(|problem| content(format!("{}: {problem}", message.topic)))
         })?;
+        for file in &cut_off {
+            tracing::warn!("{}: cut off; read as far as it goes", file.display());
+        }
         messages.require_all().map_err(content)?;
         let task = messages.task.clone().or_else(|| options.task.clone());
         let task = task.ok_or_else(|| content("no instruction: give one, or the topic that tells it".into()))?;
@@ -237,6 +242,7 @@ impl Indexed {
             .map(|source| Column::of(source, &signals).map_err(content));
         Ok(Self {
             path: path.to_owned(),
+            is_cut_off: !cut_off.is_empty(),
             task,
             columns: columns.collect::<Result<_, _>>()?,
             pictures: pictures.collect(),

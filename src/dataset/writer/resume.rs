@@ -70,9 +70,14 @@ impl DatasetWriter {
                 tracing::warn!("{}: {repair}", root.display());
             }
         }
+        // In meta/stats.json a value that was never finite is 0, which must not count as one.
+        let statistics = match episode_stats::merged(root, &info, info.total_episodes)? {
+            Some(merged) => merged,
+            None => episode_stats::load(root)?,
+        };
         let writer = Self {
             tasks,
-            statistics: episode_stats::load(root)?,
+            statistics,
             contract,
             open: open
                 .as_ref()

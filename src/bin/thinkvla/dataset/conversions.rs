@@ -170,9 +170,17 @@ pub fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
     };
     let report = mcap::import_bags(&arguments.into, &contract, &options)?;
     report.repairs.iter().for_each(|repair| crate::print_line(repair));
-    for (number, (bag, frames)) in arguments.bags.iter().zip(&report.frames).enumerate() {
-        let episode = report.first_episode + number;
-        crate::print_line(&format!("episode {episode}: {frames} rows from {}", bag.display()));
+    let episodes = report.frames.iter().zip(&report.cut_off);
+    for ((bag, (frames, is_cut_off)), episode) in arguments.bags.iter().zip(episodes).zip(report.first_episode..) {
+        let shortened = if *is_cut_off {
+            ", shortened: the recording was cut off"
+        } else {
+            ""
+        };
+        crate::print_line(&format!(
+            "episode {episode}: {frames} rows from {}{shortened}",
+            bag.display()
+        ));
     }
     Ok(())
 }

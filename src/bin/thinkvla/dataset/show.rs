@@ -16,6 +16,9 @@ use thinkvla::writer_lock::WriterLock;
 
 use crate::print_line;
 
+/// Width of the columns of statistics (characters).
+const WIDTH: usize = 10;
+
 pub fn info(root: &Path) -> anyhow::Result<()> {
     let dataset = Dataset::open(root)?;
     let info = dataset.info();
@@ -131,6 +134,13 @@ fn keep_original_statistics(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Formats a number with as many of 4 decimals as the width has room for, or with an exponent.
+fn shown(value: f64) -> String {
+    let mut texts = (0..=4).rev().map(|decimals| format!("{value:.decimals$}"));
+    let fitting = texts.find(|text| text.len() <= WIDTH);
+    fitting.unwrap_or_else(|| format!("{value:.3e}"))
+}
+
 pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
     let _lock = write.then(|| WriterLock::acquire(root)).transpose()?;
     let dataset = Dataset::open(root)?;
@@ -151,14 +161,14 @@ pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
             _ => vec![String::new()],
         };
         print_line(&format!("{name}, of {}", all.count));
-        let header: String = all.named().map(|(name, _)| format!("{name:>11}")).collect();
+        let header: String = all.named().map(|(name, _)| format!(" {name:>WIDTH$}")).collect();
         print_line(&format!("  {:12}{header}", ""));
         for (at, value) in names.iter().enumerate() {
             let known = |values: &[f64]| values.get(at).copied().filter(|value| value.is_finite());
-            let number = |values: &[f64]| known(values).map_or("-".into(), |value| format!("{value:.4}"));
+            let number = |values: &[f64]| known(values).map_or("-".into(), shown);
             let row: String = all
                 .named()
-                .map(|(_, values)| format!("{:>11}", number(values)))
+                .map(|(_, values)| format!(" {:>WIDTH$}", number(values)))
                 .collect();
             print_line(&format!("  {value:12}{row}"));
         }
