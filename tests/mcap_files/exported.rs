@@ -16,7 +16,7 @@ use thinkvla::dataset::schema::{CameraSchema, DatasetSchema, VectorSchema};
 use thinkvla::dataset::storage::Disk;
 
 use super::sample_dataset::{EPISODES, VECTORS};
-use super::{START, sample_dataset, source};
+use super::{START, command_line, sample_dataset, source};
 
 /// Options that import what `export` has written.
 fn as_exported(bags: Vec<PathBuf>) -> ImportOptions {
